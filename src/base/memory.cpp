@@ -1,0 +1,48 @@
+#include "base/memory.h"
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <string>
+
+namespace flanmoe {
+
+int64_t peak_memory_bytes() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
+int64_t resident_memory_bytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+int64_t machine_memory_bytes() {
+  return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+}
+
+int num_physical_cores() {
+  const int num_cpus = static_cast<int>(std::max<long>(1, sysconf(_SC_NPROCESSORS_CONF)));
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  const bool has_mask = sched_getaffinity(0, sizeof(allowed), &allowed) == 0;
+  std::set<std::string> cores;  // by the list of the hardware threads of each
+  for (int cpu = 0; cpu < std::min(num_cpus, CPU_SETSIZE); ++cpu) {
+    if (has_mask && !CPU_ISSET(cpu, &allowed)) continue;
+    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
+                       "/topology/thread_siblings_list");
+    std::string siblings;
+    if (!std::getline(file, siblings)) siblings = "cpu" + std::to_string(cpu);
+    cores.insert(siblings);
+  }
+  return std::max<int>(1, static_cast<int>(cores.size()));
+}
+
+}  // namespace flanmoe
