@@ -1,0 +1,54 @@
+#include "nn/context.h"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/nonzero.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/empty.h>
+
+#include "base/error.h"
+
+namespace flanmoe::nn {
+
+TokenLayout make_layout(int64_t num_rows, int64_t length, const at::Tensor& segment_ids_BL,
+                        const at::Tensor& positions_BL, const std::vector<uint64_t>& example_keys,
+                        const at::Device& device) {
+  const auto options = at::TensorOptions().dtype(at::kLong).device(device);
+  TokenLayout layout;
+  layout.num_rows = num_rows;
+  layout.length = length;
+  layout.segment_ids_BL =
+      segment_ids_BL.defined() ? segment_ids_BL.to(options) : at::ones({num_rows, length}, options);
+  layout.positions_BL = positions_BL.defined()
+                            ? positions_BL.to(options)
+                            : at::arange(length, options).expand({num_rows, length});
+  if (segment_ids_BL.defined()) {
+    layout.real_index_N = at::nonzero(layout.segment_ids_BL.reshape(-1)).squeeze(1);
+    layout.has_padding = layout.real_index_N.size(0) < num_rows * length;
+    layout.is_packed = layout.segment_ids_BL.numel() > 0 && layout.segment_ids_BL.max().item<int64_t>() > 1;
+  } else {
+    layout.real_index_N = at::arange(num_rows * length, options);
+  }
+
+  FLANMOE_ASSERT(example_keys.empty() || static_cast<int64_t>(example_keys.size()) == num_rows);
+  at::Tensor keys = at::empty({num_rows, length}, at::kLong);
+  const at::Tensor positions = layout.positions_BL.to(at::kCPU).contiguous();
+  const at::Tensor segments = layout.segment_ids_BL.to(at::kCPU).contiguous();
+  const int64_t* position = positions.const_data_ptr<int64_t>();
+  const int64_t* segment = segments.const_data_ptr<int64_t>();
+  int64_t* key = keys.mutable_data_ptr<int64_t>();
+  for (int64_t row = 0; row < num_rows; ++row) {
+    const uint64_t example = example_keys.empty() ? static_cast<uint64_t>(row)
+                                                  : example_keys[static_cast<size_t>(row)];
+    for (int64_t i = row * length; i < (row + 1) * length; ++i)
+      key[i] = static_cast<int64_t>(mix64(mix64(example + static_cast<uint64_t>(segment[i])) +
+                                          static_cast<uint64_t>(position[i])));
+  }
+  layout.token_keys_BL = keys.to(device);
+  return layout;
+}
+
+uint64_t noise_site(const std::string& name) {
+  return RandomKey(0, RandomPurpose::Dropout).fold(std::string_view(name)).state();
+}
+
+}  // namespace flanmoe::nn

@@ -1,0 +1,43 @@
+#include "nn/linear.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+
+#include "ops/transformer.h"
+
+namespace flanmoe::nn {
+
+at::Tensor Weight::as(at::ScalarType dtype) const {
+  return master_.scalar_type() == dtype ? master_ : master_.to(dtype);
+}
+
+Linear::Linear(int64_t in_dim, int64_t out_dim, const at::TensorOptions& options)
+    : weight_(at::empty({out_dim, in_dim}, options).requires_grad_(true)) {}
+
+at::Tensor Linear::forward(const at::Tensor& x, const Context& context) const {
+  at::Tensor output = at::linear(x, weight_.as(context.compute_dtype));
+  return delta_ ? delta_->apply(x, output, context) : output;
+}
+
+void Linear::collect(const std::string& prefix, Parameters& parameters, ParameterTags tags) const {
+  parameters.push_back({prefix + ".weight", weight_.master(), tags});
+  if (delta_) delta_->collect(prefix, parameters);
+}
+
+RmsNorm::RmsNorm(int64_t dim, double epsilon, const at::TensorOptions& options)
+    : weight_D_(at::empty({dim}, at_least_float(options)).requires_grad_(true)),
+      epsilon_(epsilon) {}
+
+at::Tensor RmsNorm::forward(const at::Tensor& x) const {
+  return ops::rms_norm(x, weight_D_, epsilon_);
+}
+
+void RmsNorm::collect(const std::string& prefix, Parameters& parameters) const {
+  parameters.push_back({prefix + ".weight", weight_D_, {.is_norm = true}});
+}
+
+at::TensorOptions at_least_float(const at::TensorOptions& options) {
+  return options.dtype() == at::kDouble ? options : options.dtype(at::kFloat);
+}
+
+}  // namespace flanmoe::nn

@@ -1,0 +1,105 @@
+#include "nn/stack.h"
+
+#include <ATen/ops/add.h>
+#include <ATen/ops/empty.h>
+
+#include "ops/transformer.h"
+
+namespace flanmoe::nn {
+
+struct Stack::Block {
+  std::string name;
+  RmsNorm self_norm;
+  Attention self_attention;
+  std::unique_ptr<RmsNorm> cross_norm;
+  std::unique_ptr<Attention> cross_attention;
+  RmsNorm feed_forward_norm;
+  std::unique_ptr<FeedForward> feed_forward;
+  uint64_t self_site, cross_site, feed_forward_site;
+
+  int feed_forward_layer() const { return cross_attention ? 2 : 1; }
+};
+
+Stack::Stack(const StackConfig& config, const MakeFeedForward& make_feed_forward,
+             const at::TensorOptions& options)
+    : config_(config),
+      relative_attention_bias_NH_(
+          at::empty({config.num_buckets, config.attention.num_heads}, at_least_float(options))
+              .requires_grad_(true)),
+      final_layer_norm_(config.attention.d_model, config.layer_norm_epsilon, options),
+      input_site_(noise_site(config.name + ".input")),
+      output_site_(noise_site(config.name + ".output")) {
+  const auto make_norm = [&] {
+    return RmsNorm(config.attention.d_model, config.layer_norm_epsilon, options);
+  };
+  for (int64_t i = 0; i < config.num_layers; ++i) {
+    const std::string name = config.name + ".block." + std::to_string(i);
+    const std::string feed_forward_name = name + (config.is_decoder ? ".layer.2" : ".layer.1");
+    blocks_.push_back(std::make_unique<Block>(Block{
+        name, make_norm(), Attention(config.attention, name + ".layer.0.SelfAttention", options),
+        config.is_decoder ? std::make_unique<RmsNorm>(make_norm()) : nullptr,
+        config.is_decoder ? std::make_unique<Attention>(config.attention,
+                                                        name + ".layer.1.EncDecAttention", options)
+                          : nullptr,
+        make_norm(), make_feed_forward(i, feed_forward_name), noise_site(name + ".layer.0"),
+        noise_site(name + ".cross"), noise_site(name + ".feed_forward")}));
+  }
+}
+
+Stack::~Stack() = default;
+
+at::Tensor Stack::drop(const at::Tensor& x, uint64_t site, const Context& context) const {
+  if (!context.is_training) return x;
+  return ops::dropout(x, config_.dropout_rate,
+                      {context.noise_key(RandomPurpose::Dropout, site).state(),
+                       context.tokens->token_keys_BL});
+}
+
+at::Tensor Stack::forward(at::Tensor x_BLD, const at::Tensor& memory_BKD, const Context& context,
+                          Auxiliary* auxiliary, std::vector<at::Tensor>* block_inputs) const {
+  KvCache* cache = config_.is_decoder ? context.cache : nullptr;
+  const int64_t start = cache ? cache->length() : 0, length = x_BLD.size(1);
+  const at::Tensor bias_HQK =
+      ops::relative_position_bias(relative_attention_bias_NH_, length, start + length, start,
+                                  !config_.is_decoder, config_.max_distance);
+  x_BLD = drop(x_BLD, input_site_, context);
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& block = *blocks_[i];
+    if (block_inputs) block_inputs->push_back(x_BLD);
+    KvCache::Layer* layer = cache ? &cache->layer(static_cast<int64_t>(i)) : nullptr;
+    x_BLD = at::add(x_BLD, drop(block.self_attention.forward_self(block.self_norm.forward(x_BLD), bias_HQK,
+                                                           config_.is_decoder, context, layer),
+                         block.self_site, context));
+    if (block.cross_attention)
+      x_BLD = at::add(x_BLD, drop(block.cross_attention->forward_cross(block.cross_norm->forward(x_BLD),
+                                                                memory_BKD, context, layer),
+                           block.cross_site, context));
+    FeedForwardOutput output =
+        block.feed_forward->forward(block.feed_forward_norm.forward(x_BLD), context);
+    x_BLD = at::add(x_BLD, drop(output.output, block.feed_forward_site, context));
+    if (auxiliary) auxiliary->append(std::move(output.auxiliary));
+  }
+  if (cache) cache->advance(length);
+  return drop(final_layer_norm_.forward(x_BLD), output_site_, context);
+}
+
+void Stack::collect(Parameters& parameters) const {
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& block = *blocks_[i];
+    block.self_attention.collect(parameters);
+    if (i == 0)
+      parameters.push_back({block.name + ".layer.0.SelfAttention.relative_attention_bias.weight",
+                            relative_attention_bias_NH_, {.is_relative_bias = true}});
+    block.self_norm.collect(block.name + ".layer.0.layer_norm", parameters);
+    if (block.cross_attention) {
+      block.cross_attention->collect(parameters);
+      block.cross_norm->collect(block.name + ".layer.1.layer_norm", parameters);
+    }
+    block.feed_forward->collect(parameters);
+    block.feed_forward_norm.collect(
+        block.name + ".layer." + std::to_string(block.feed_forward_layer()) + ".layer_norm", parameters);
+  }
+  final_layer_norm_.collect(config_.name + ".final_layer_norm", parameters);
+}
+
+}  // namespace flanmoe::nn

@@ -1,0 +1,2 @@
+#define FLANMOE_ISA generic
+#include "ops/cpu/kernels.inl"
