@@ -1,0 +1,37 @@
+#include "eval/metrics/exact_match.h"
+
+#include <algorithm>
+
+namespace flanmoe::eval {
+namespace {
+
+bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+char to_lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+}  // namespace
+
+std::string normalise_answer(const std::string& text) {
+  std::string result;
+  for (char c : text) {
+    if (!is_space(c))
+      result += to_lower(c);
+    else if (!result.empty() && result.back() != ' ')
+      result += ' ';
+  }
+  while (!result.empty() && (result.back() == ' ' || result.back() == '.')) result.pop_back();
+  return result;
+}
+
+bool is_exact_match(const std::string& answer, const data::Example& example) {
+  const std::string normalised = normalise_answer(answer);
+  if (example.references.empty()) return normalised == normalise_answer(example.targets);
+  return std::any_of(
+      example.references.begin(), example.references.end(),
+      [&](const std::string& reference) { return normalised == normalise_answer(reference); });
+}
+
+}  // namespace flanmoe::eval

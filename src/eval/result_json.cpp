@@ -1,0 +1,104 @@
+#include "base/error.h"
+#include "eval/evaluate.h"
+
+namespace flanmoe::eval {
+namespace {
+
+const Json& require(const Json& object, const char* key, const std::string& where) {
+  if (!object.is_object())
+    fail(ErrorCode::CorruptFile, "{}: [eval] expected an object with '{}', found {}", where, key,
+         object.type_name());
+  const auto found = object.find(key);
+  if (found == object.end())
+    fail(ErrorCode::CorruptFile, "{}: [eval] '{}' is missing in the result of an evaluation", where,
+         key);
+  return *found;
+}
+
+template <class T>
+T read(const Json& object, const char* key, const std::string& where) {
+  const Json& value = require(object, key, where);
+  const bool fits = std::is_same_v<T, std::string> ? value.is_string()
+                    : std::is_integral_v<T>        ? value.is_number_integer()
+                                                   : value.is_number();
+  if (!fits) fail(ErrorCode::CorruptFile, "{}: [eval] '{}' is {}", where, key, value.dump());
+  return value.get<T>();
+}
+
+TaskResult parse_task(const std::string& name, const Json& json, const std::string& where) {
+  TaskResult task;
+  task.name = name;
+  task.metric = read<std::string>(json, "metric", where);
+  task.value = read<double>(json, "value", where);
+  const Json& interval = require(json, "ci95", where);
+  if (!interval.is_array() || interval.size() != 2 || !interval[0].is_number() ||
+      !interval[1].is_number())
+    fail(ErrorCode::CorruptFile, "{}: [eval] 'ci95' is {}, expected two numbers", where,
+         interval.dump());
+  task.ci_low = interval[0].get<double>();
+  task.ci_high = interval[1].get<double>();
+  task.num_examples = read<int64_t>(json, "num_examples", where);
+  task.chance = read<double>(json, "chance", where);
+  task.cluster = read<std::string>(json, "cluster", where);
+  task.num_truncated = read<int64_t>(json, "num_truncated", where);
+  task.num_dropped_exemplars = read<int64_t>(json, "num_dropped_exemplars", where);
+  const Json& correct = require(json, "correct", where);
+  if (!correct.is_array() || static_cast<int64_t>(correct.size()) != task.num_examples)
+    fail(ErrorCode::CorruptFile, "{}: [eval] 'correct' is not a list of num_examples = {} values",
+         where, task.num_examples);
+  for (const Json& value : correct) {
+    if (value != 0 && value != 1)
+      fail(ErrorCode::CorruptFile, "{}: [eval] 'correct' holds {}, expected 0 or 1", where,
+           value.dump());
+    task.correct.push_back(value.get<double>());
+  }
+  return task;
+}
+
+}  // namespace
+
+Json to_json(const SuiteResult& result, const Config& config) {
+  Json json;
+  json["suite"] = result.suite;
+  json["model"] = result.model;
+  json["model_hash"] = result.model_hash;
+  json["config"] = flanmoe::to_json(to_config_node(config));
+  Json& tasks = json["tasks"] = Json::object();
+  for (const TaskResult& task : result.tasks) {
+    Json entry;
+    entry["metric"] = task.metric;
+    entry["value"] = task.value;
+    entry["ci95"] = {task.ci_low, task.ci_high};
+    entry["num_examples"] = task.num_examples;
+    entry["chance"] = task.chance;
+    entry["cluster"] = task.cluster;
+    entry["num_truncated"] = task.num_truncated;
+    entry["num_dropped_exemplars"] = task.num_dropped_exemplars;
+    Json& correct = entry["correct"] = Json::array();
+    for (double value : task.correct) correct.push_back(value != 0 ? 1 : 0);
+    tasks[task.name] = std::move(entry);
+  }
+  json["summary"] = {{"mean", result.mean},
+                     {"mean_chance", result.mean_chance},
+                     {"num_tasks", result.tasks.size()}};
+  return json;
+}
+
+SuiteResult parse_result(const Json& json, const std::string& where) {
+  SuiteResult result;
+  result.suite = read<std::string>(json, "suite", where);
+  result.model = read<std::string>(json, "model", where);
+  result.model_hash = read<std::string>(json, "model_hash", where);
+  const Json& tasks = require(json, "tasks", where);
+  if (!tasks.is_object())
+    fail(ErrorCode::CorruptFile, "{}: [eval] 'tasks' is {}, expected an object", where,
+         tasks.type_name());
+  for (const auto& [name, task] : tasks.items())
+    result.tasks.push_back(parse_task(name, task, where + ": " + name));
+  const Json& summary = require(json, "summary", where);
+  result.mean = read<double>(summary, "mean", where);
+  result.mean_chance = read<double>(summary, "mean_chance", where);
+  return result;
+}
+
+}  // namespace flanmoe::eval

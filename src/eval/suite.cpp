@@ -1,0 +1,92 @@
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "base/nearest.h"
+#include "data/builtin.h"
+#include "data/mixture.h"
+#include "eval/evaluate.h"
+
+namespace flanmoe::eval {
+namespace {
+
+struct BuiltinSuite {
+  const char* name;
+  bool is_held_out;
+  data::builtin::TemplateSet templates;
+};
+constexpr BuiltinSuite kBuiltinSuites[] = {
+    {"seen", false, data::builtin::TemplateSet::Seen},
+    {"unseen-templates", false, data::builtin::TemplateSet::Unseen},
+    {"held-out", true, data::builtin::TemplateSet::Seen},
+};
+
+std::vector<Task> open_builtin(const std::string& name, uint64_t seed, int64_t num_examples) {
+  const auto suite = std::find_if(std::begin(kBuiltinSuites), std::end(kBuiltinSuites),
+                                  [&](const BuiltinSuite& s) { return s.name == name; });
+  if (suite == std::end(kBuiltinSuites)) {
+    std::vector<std::string> names;
+    for (const BuiltinSuite& known : kBuiltinSuites) names.emplace_back(known.name);
+    fail(ErrorCode::NotFound, "[eval] unknown suite 'builtin:{}'{}", name, suggestion(name, names));
+  }
+  if (num_examples < 1)
+    fail(ErrorCode::InvalidArgument, "[eval] num_examples is {}, expected 1 or more", num_examples);
+  std::vector<Task> tasks;
+  for (const data::builtin::TaskInfo& info : data::builtin::tasks()) {
+    const bool is_held_out = info.cluster == data::builtin::held_out_cluster();
+    if (is_held_out != suite->is_held_out) continue;
+    Task task;
+    task.name = info.name;
+    task.cluster = info.cluster;
+    task.chance = info.chance;
+    for (int64_t i = 0; i < num_examples; ++i)
+      task.examples.push_back(
+          data::builtin::make_example(info.name, data::builtin::Split::Evaluation, suite->templates,
+                                      seed, static_cast<uint64_t>(i)));
+    tasks.push_back(std::move(task));
+  }
+  return tasks;
+}
+
+std::vector<Task> open_files(const std::string& path) {
+  std::vector<Task> tasks;
+  for (const auto& source : data::open_sources(path, 0)) {
+    Task task;
+    task.name = source->task();
+    task.cluster = source->cluster();
+    for (int64_t i = 0; i < source->size(); ++i)
+      task.examples.push_back(source->get(static_cast<uint64_t>(i)));
+    tasks.push_back(std::move(task));
+  }
+  return tasks;
+}
+
+}  // namespace
+
+Suite open_suite(const std::string& spec, uint64_t seed, int64_t num_examples) {
+  Suite suite;
+  suite.name = spec;
+  std::set<std::string> names;
+  const std::string prefix = "builtin:";
+  for (size_t start = 0; start <= spec.size();) {
+    const size_t end = std::min(spec.find(',', start), spec.size());
+    const std::string part = spec.substr(start, end - start);
+    start = end + 1;
+    if (part.empty())
+      fail(ErrorCode::InvalidArgument,
+           "[eval] the suite '{}' has an empty part, expected names or paths with commas between",
+           spec);
+    const bool is_builtin = part.compare(0, prefix.size(), prefix) == 0;
+    const std::string label = is_builtin ? part.substr(prefix.size()) : part;
+    for (Task& task : is_builtin ? open_builtin(label, seed, num_examples) : open_files(part)) {
+      // The same task may come twice, for example with seen and with unseen templates.
+      if (names.count(task.name)) task.name += "@" + label;
+      if (!names.insert(task.name).second)
+        fail(ErrorCode::InvalidArgument, "[eval] the suite '{}' names '{}' twice", spec, label);
+      suite.tasks.push_back(std::move(task));
+    }
+  }
+  return suite;
+}
+
+}  // namespace flanmoe::eval

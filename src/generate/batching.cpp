@@ -1,0 +1,96 @@
+#include "generate/batching.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace flanmoe::generate {
+
+std::vector<std::vector<size_t>> plan_batches(const std::vector<int64_t>& lengths,
+                                              int64_t max_batch_tokens, int64_t max_rows) {
+  std::vector<size_t> order(lengths.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return lengths[a] > lengths[b]; });
+
+  std::vector<std::vector<size_t>> batches;
+  int64_t longest = 0;
+  for (size_t row : order) {
+    const bool is_full =
+        batches.empty() ||
+        (max_rows > 0 && static_cast<int64_t>(batches.back().size()) >= max_rows) ||
+        static_cast<int64_t>(batches.back().size() + 1) * longest > max_batch_tokens;
+    if (is_full) {
+      batches.emplace_back();
+      longest = lengths[row];
+    }
+    batches.back().push_back(row);
+  }
+  return batches;
+}
+
+void check_rows(const std::vector<std::vector<int32_t>>& rows, int64_t vocab_size,
+                const std::string& who, const std::string& what) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].empty())
+      fail(ErrorCode::InvalidArgument, "[{}] {} {} has no tokens, expected </s> at least", who,
+           what, i);
+    for (int32_t id : rows[i])
+      if (id < 0 || id >= vocab_size)
+        fail(ErrorCode::InvalidArgument,
+             "[{}] {} {} has the token id {}, but the model's vocabulary has {}", who, what, i, id,
+             vocab_size);
+  }
+}
+
+at::Tensor to_tensor(const std::vector<int64_t>& values, at::IntArrayRef shape,
+                     const at::Device& device) {
+  at::Tensor tensor = at::empty(shape, at::kLong);
+  FLANMOE_ASSERT(tensor.numel() == static_cast<int64_t>(values.size()));
+  if (!values.empty())
+    std::memcpy(tensor.mutable_data_ptr<int64_t>(), values.data(), values.size() * sizeof(int64_t));
+  return tensor.to(device);
+}
+
+PaddedRows pad_rows(const TokenRows& rows, int64_t pad_id, const std::vector<uint64_t>& row_keys,
+                    const at::Device& device) {
+  size_t longest = 0;
+  bool has_padding = false;
+  for (const auto* row : rows) longest = std::max(longest, row->size());
+  std::vector<int64_t> ids(rows.size() * longest, pad_id), segment_ids(rows.size() * longest, 0);
+  for (size_t r = 0; r < rows.size(); ++r) {
+    std::copy(rows[r]->begin(), rows[r]->end(), ids.begin() + static_cast<ptrdiff_t>(r * longest));
+    std::fill_n(segment_ids.begin() + static_cast<ptrdiff_t>(r * longest), rows[r]->size(),
+                int64_t{1});
+    has_padding |= rows[r]->size() < longest;
+  }
+  const auto num_rows = static_cast<int64_t>(rows.size()), length = static_cast<int64_t>(longest);
+  PaddedRows padded;
+  padded.ids_BL = to_tensor(ids, {num_rows, length}, device);
+  padded.layout = nn::make_layout(
+      num_rows, length,
+      has_padding ? to_tensor(segment_ids, {num_rows, length}, device) : at::Tensor(), {}, row_keys,
+      device);
+  return padded;
+}
+
+uint64_t row_key(const std::vector<int32_t>& row) {
+  uint64_t key = mix64(row.size());
+  for (int32_t id : row) key = mix64(key ^ static_cast<uint64_t>(static_cast<uint32_t>(id)));
+  return key;
+}
+
+nn::TokenLayout select_rows(const nn::TokenLayout& layout, const at::Tensor& row_index,
+                            const std::vector<uint64_t>& row_keys) {
+  const at::Tensor segment_ids_BL =
+      layout.has_padding ? layout.segment_ids_BL.index_select(0, row_index) : at::Tensor();
+  return nn::make_layout(row_index.size(0), layout.length, segment_ids_BL, {}, row_keys,
+                         layout.segment_ids_BL.device());
+}
+
+}  // namespace flanmoe::generate

@@ -1,0 +1,46 @@
+// Rows of token ids of different lengths as padded batches.
+//
+// Shape letters: B rows, L length.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "nn/context.h"
+
+namespace flanmoe::generate {
+
+using TokenRows = std::vector<const std::vector<int32_t>*>;
+
+// Row numbers, longest first (equal ones in their order), cut into batches of at most
+// `max_batch_tokens` padded tokens and `max_rows` rows (0: any number). A row longer than
+// max_batch_tokens is a batch of its own.
+std::vector<std::vector<size_t>> plan_batches(const std::vector<int64_t>& lengths,
+                                              int64_t max_batch_tokens, int64_t max_rows = 0);
+
+// Throws InvalidArgument "[who] prompt 3 ..." where a row is empty or holds an id outside the
+// vocabulary.
+void check_rows(const std::vector<std::vector<int32_t>>& rows, int64_t vocab_size,
+                const std::string& who, const std::string& what);
+
+struct PaddedRows {
+  at::Tensor ids_BL;  // int64, pad_id behind the end of a row
+  nn::TokenLayout layout;
+};
+PaddedRows pad_rows(const TokenRows& rows, int64_t pad_id, const std::vector<uint64_t>& row_keys,
+                    const at::Device& device);
+
+// Identity of a row for keyed noise: of its content, so that the batch it is in does not matter.
+uint64_t row_key(const std::vector<int32_t>& row);
+
+// Row i of the result is row row_index[i] of `layout`.
+nn::TokenLayout select_rows(const nn::TokenLayout& layout, const at::Tensor& row_index,
+                            const std::vector<uint64_t>& row_keys);
+
+at::Tensor to_tensor(const std::vector<int64_t>& values, at::IntArrayRef shape,
+                     const at::Device& device);
+
+}  // namespace flanmoe::generate

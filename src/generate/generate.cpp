@@ -1,0 +1,68 @@
+#include "generate/generate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "generate/batching.h"
+#include "generate/search.h"
+
+namespace flanmoe::generate {
+namespace {
+
+// Logits of one step: 2^26 values are 256 MB in fp32.
+constexpr int64_t kMaxLogits = int64_t{1} << 26;
+
+void check(const Config& config, int64_t max_batch_tokens) {
+  const auto expect_positive = [](const char* name, int64_t value) {
+    if (value < 1)
+      fail(ErrorCode::InvalidConfig, "[generate] {} is {}, expected 1 or more", name, value);
+  };
+  expect_positive("max_new_tokens", config.max_new_tokens);
+  expect_positive("num_beams", config.num_beams);
+  expect_positive("num_return", config.num_return);
+  expect_positive("max_batch_tokens", max_batch_tokens);
+  if (config.num_return > config.num_beams)
+    fail(ErrorCode::InvalidConfig, "[generate] num_return is {}, but num_beams is {}",
+         config.num_return, config.num_beams);
+  if (!std::isfinite(config.length_penalty))
+    fail(ErrorCode::InvalidConfig, "[generate] length_penalty is {}, expected a finite number",
+         config.length_penalty);
+}
+
+}  // namespace
+
+double hypothesis_score(double log_likelihood, size_t num_tokens, double length_penalty) {
+  return log_likelihood / std::pow(static_cast<double>(num_tokens), length_penalty);
+}
+
+std::vector<std::vector<Hypothesis>> generate(const model::Model& model,
+                                              const std::vector<std::vector<int32_t>>& prompts,
+                                              const Config& config, at::ScalarType compute_dtype,
+                                              int64_t max_batch_tokens,
+                                              const std::string& progress_label) {
+  check(config, max_batch_tokens);
+  check_rows(prompts, model.config().vocab_size, "generate", "prompt");
+  std::vector<int64_t> lengths;
+  for (const auto& prompt : prompts) lengths.push_back(static_cast<int64_t>(prompt.size()));
+  const int64_t max_rows =
+      std::max<int64_t>(1, kMaxLogits / (model.config().vocab_size * config.num_beams));
+
+  std::vector<std::vector<Hypothesis>> result(prompts.size());
+  Progress progress(progress_label, static_cast<int64_t>(prompts.size()), "examples",
+                    !progress_label.empty());
+  int64_t num_done = 0;
+  for (const std::vector<size_t>& batch : plan_batches(lengths, max_batch_tokens, max_rows)) {
+    TokenRows rows;
+    for (size_t i : batch) rows.push_back(&prompts[i]);
+    auto hypotheses = config.num_beams == 1 ? search_greedily(model, rows, config, compute_dtype)
+                                            : search_beams(model, rows, config, compute_dtype);
+    for (size_t i = 0; i < batch.size(); ++i) result[batch[i]] = std::move(hypotheses[i]);
+    num_done += static_cast<int64_t>(batch.size());
+    progress.update(num_done);
+  }
+  return result;
+}
+
+}  // namespace flanmoe::generate

@@ -1,0 +1,41 @@
+// Text out of a model: greedy and beam search, batched, with a KV cache.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "model/model.h"
+
+namespace flanmoe::generate {
+
+struct Config {
+  int64_t max_new_tokens = 64;
+  int64_t num_beams = 1;
+  double length_penalty = 1.0;
+  bool stops_early = false;       // beam search: stop as soon as num_beams hypotheses are finished
+  int64_t num_return = 1;         // beams kept in the result
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("max_new_tokens", max_new_tokens, "longest output in tokens, </s> included");
+    v("num_beams", num_beams, "1: greedy");
+    v("length_penalty", length_penalty, "beam scores are divided by length^length_penalty");
+    v("stops_early", stops_early, "stop when num_beams hypotheses are finished");
+    v("num_return", num_return, "hypotheses given back");
+  }
+};
+
+struct Hypothesis {
+  std::vector<int32_t> token_ids;  // without the start id; with </s> where it was reached
+  double log_likelihood = 0;       // sum over token_ids
+  double score = 0;                // log_likelihood / length^length_penalty
+};
+
+// For every prompt (ids with </s>), num_return hypotheses, best first. Prompts are sorted by length and batched so that a batch holds at most
+// `max_batch_tokens` padded input tokens; results come in the order of the prompts and do not depend on the batching.
+// Beam search follows the rules of transformers (shared golden README, "Generation").
+std::vector<std::vector<Hypothesis>> generate(const model::Model& model, const std::vector<std::vector<int32_t>>& prompts, const Config& config,
+                                              at::ScalarType compute_dtype, int64_t max_batch_tokens = 8192, const std::string& progress_label = {});
+
+}  // namespace flanmoe::generate

@@ -1,0 +1,31 @@
+// The searches behind generate(): each takes one batch of prompts and gives every prompt its
+// hypotheses, best first.
+#pragma once
+
+#include <vector>
+
+#include "generate/batching.h"
+#include "generate/generate.h"
+
+namespace flanmoe::generate {
+
+// The most likely token at every step; of equal ones the lowest id. One hypothesis a prompt.
+std::vector<std::vector<Hypothesis>> search_greedily(const model::Model& model,
+                                                     const TokenRows& prompts, const Config& config,
+                                                     at::ScalarType compute_dtype);
+
+// Beam search as `transformers` does it. A step takes the 2 * num_beams best continuations of a
+// prompt by summed log-likelihood (the first step: of one beam). One that ends in </s>, or any at
+// the length limit, is finished; of the finished ones only those within the first num_beams ranks
+// enter the list, which keeps the best num_beams by score. The best num_beams unfinished ones go
+// on. A prompt is done when its list is full and the best running sum / (current length ^
+// length_penalty) is not above the worst score in it (with stops_early: when it is full), or at the
+// limit. Equal continuations go by beam, then by token id.
+std::vector<std::vector<Hypothesis>> search_beams(const model::Model& model,
+                                                  const TokenRows& prompts, const Config& config,
+                                                  at::ScalarType compute_dtype);
+
+// log_likelihood / num_tokens^length_penalty.
+double hypothesis_score(double log_likelihood, size_t num_tokens, double length_penalty);
+
+}  // namespace flanmoe::generate

@@ -1,0 +1,123 @@
+#include "study/comparison.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+
+#include "eval/statistics.h"
+
+namespace flanmoe::study {
+namespace {
+
+// Budgets are spent in whole steps, so "the same" allows for a little.
+constexpr double kFlopsTolerance = 0.03;
+
+bool is_close(double a, double b) { return a > 0 && b > 0 && std::abs(a - b) <= kFlopsTolerance * std::max(a, b); }
+
+bool is_sparse(const Arm& arm) { return arm.model && arm.model->is_sparse(); }
+
+std::vector<std::string> find_axes(const Arm& a, const Arm& b) {
+  std::vector<std::string> axes;
+  if (a.training.num_examples > 0 && a.training.num_examples == b.training.num_examples) axes.emplace_back("examples");
+  if (is_close(a.training.train_flops, b.training.train_flops)) axes.emplace_back("train_flops");
+  if (a.model && b.model && is_close(a.model->flops_per_token(), b.model->flops_per_token())) axes.emplace_back("flops_per_token");
+  return axes;
+}
+
+std::string axes_text(const std::vector<std::string>& axes) {
+  if (axes.empty()) return "Nothing equal";
+  std::vector<std::string> words;
+  for (const auto& axis : axes)
+    words.push_back(axis == "examples" ? "examples" : axis == "train_flops" ? "training FLOPs" : "FLOPs a token");
+  return fmt::format("Same {}", fmt::join(words, " and "));
+}
+
+bool answered_the_same(const Cell& a, const Cell& b) {
+  if (a.tasks.empty() || a.tasks.size() != b.tasks.size()) return false;
+  for (size_t i = 0; i < a.tasks.size(); ++i)
+    if (a.tasks[i].name != b.tasks[i].name || a.tasks[i].correct.empty() || a.tasks[i].correct.size() != b.tasks[i].correct.size())
+      return false;
+  return true;
+}
+
+std::vector<std::vector<double>> correct_of(const Cell& cell) {
+  std::vector<std::vector<double>> correct;
+  for (const auto& task : cell.tasks) correct.push_back(task.correct);
+  return correct;
+}
+
+void compare_pair(const Results& results, const Arm& first, const Arm& second, std::vector<Comparison>& comparisons) {
+  for (const auto& column : results.columns) {
+    const auto a = first.cells.find(column.id), b = second.cells.find(column.id);
+    if (a == first.cells.end() || b == second.cells.end() || !answered_the_same(a->second, b->second)) continue;
+    const auto paired = eval::paired_bootstrap_over_tasks(correct_of(a->second), correct_of(b->second), static_cast<uint64_t>(results.seed));
+    Comparison comparison{.column = column.title,
+                          .first = first.name,
+                          .second = second.name,
+                          .axes = find_axes(first, second),
+                          .first_value = a->second.value,
+                          .second_value = b->second.value,
+                          .difference = paired.difference,
+                          .ci_low = paired.ci95.low,
+                          .ci_high = paired.ci95.high};
+    if (paired.ci95.low > 0) comparison.verdict = Verdict::FirstWins;
+    if (paired.ci95.high < 0) comparison.verdict = Verdict::SecondWins;
+    comparisons.push_back(std::move(comparison));
+  }
+}
+
+}  // namespace
+
+std::vector<Comparison> compare_arms(const Results& results) {
+  std::vector<Comparison> comparisons;
+  for (const auto& first : results.arms)
+    for (const auto& second : results.arms)
+      if (is_sparse(first) && !is_sparse(second)) compare_pair(results, first, second, comparisons);
+  const bool is_mixed = !comparisons.empty();
+  for (size_t i = 1; i < results.arms.size() && !is_mixed; ++i)
+    compare_pair(results, results.arms[i], results.arms[0], comparisons);
+  return comparisons;
+}
+
+std::string to_sentence(const Comparison& c) {
+  const bool is_decided = c.verdict != Verdict::Undecided;
+  const std::string outcome = is_decided ? (c.verdict == Verdict::FirstWins ? c.first : c.second) + " wins" : "undecided";
+  return fmt::format("{}, {}: {} {:.1f} % against {} {:.1f} %, difference {:+.1f} points, 95 % interval [{:+.1f}, {:+.1f}] {} zero: {}.",
+                     axes_text(c.axes), c.column, c.first, 100 * c.first_value, c.second, 100 * c.second_value, 100 * c.difference,
+                     100 * c.ci_low, 100 * c.ci_high, is_decided ? "excludes" : "includes", outcome);
+}
+
+std::vector<std::string> describe_chance(const Results& results) {
+  std::vector<std::string> sentences;
+  for (const auto& column : results.columns) {
+    std::vector<std::string> above, level, below;
+    double chance = 0;
+    for (const auto& arm : results.arms) {
+      const auto cell = arm.cells.find(column.id);
+      if (cell == arm.cells.end() || cell->second.chance <= 0) continue;
+      chance = cell->second.chance;
+      (cell->second.ci_low > chance ? above : cell->second.ci_high < chance ? below : level).push_back(arm.name);
+    }
+    std::vector<std::string> parts;
+    if (!above.empty()) parts.push_back(fmt::format("above it: {}", fmt::join(above, ", ")));
+    if (!level.empty()) parts.push_back(fmt::format("not to be told from it: {}", fmt::join(level, ", ")));
+    if (!below.empty()) parts.push_back(fmt::format("below it: {}", fmt::join(below, ", ")));
+    if (!parts.empty())
+      sentences.push_back(fmt::format("Chance on {} is {:.1f} %; {}.", column.title, 100 * chance, fmt::join(parts, "; ")));
+  }
+  return sentences;
+}
+
+Json to_json(const Comparison& c) {
+  return {{"suite", c.column},
+          {"first", c.first},
+          {"second", c.second},
+          {"axes", c.axes},
+          {"difference", c.difference},
+          {"ci95", {c.ci_low, c.ci_high}},
+          {"excludes_zero", c.verdict != Verdict::Undecided},
+          {"winner", c.verdict == Verdict::Undecided ? "" : c.verdict == Verdict::FirstWins ? c.first : c.second}};
+}
+
+}  // namespace flanmoe::study

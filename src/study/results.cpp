@@ -1,0 +1,138 @@
+#include "study/results.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "eval/evaluate.h"
+#include "eval/statistics.h"
+
+namespace flanmoe::study {
+namespace {
+
+constexpr int64_t kResamplesOfCell = 4000;
+const std::string kEasySuffix = "#easy";
+
+std::vector<TaskScore> load_tasks(const std::string& path) {
+  const auto result = eval::parse_result(load_json(path), path);
+  std::vector<TaskScore> tasks;
+  for (const auto& task : result.tasks)
+    tasks.push_back({task.name, task.cluster, task.metric, task.value, task.ci_low, task.ci_high, task.chance, task.num_examples, task.correct});
+  return tasks;
+}
+
+const StageRecord* find_stage(const Results& results, const std::string& name) {
+  for (const auto& stage : results.stages)
+    if (stage.name == name) return &stage;
+  return nullptr;
+}
+
+std::string find_input(const StageRecord& record, const std::string& name) {
+  for (const auto& input : record.inputs)
+    if (input.name == name) return input.stage;
+  return {};
+}
+
+// From the evaluated model back to where it came from, then summed in the order of training.
+void sum_chain(const Results& results, Arm& arm) {
+  std::vector<const StageRecord*> chain;
+  for (const StageRecord* stage = find_stage(results, arm.model_stage); stage && chain.size() <= results.stages.size();) {
+    chain.push_back(stage);
+    const std::string model = find_input(*stage, "model");
+    stage = find_stage(results, model.empty() ? find_input(*stage, "vocabulary") : model);
+  }
+  std::reverse(chain.begin(), chain.end());
+  for (const StageRecord* stage : chain) {
+    arm.wall_s += stage->wall_s;
+    if (stage->training) arm.training += *stage->training;
+    if (const std::string matched = find_input(*stage, "match_train_flops"); !matched.empty()) arm.matched_stage = matched;
+  }
+}
+
+void add_column(Results& results, const std::string& id, const std::string& title) {
+  for (const auto& column : results.columns)
+    if (column.id == id) return;
+  results.columns.push_back({id, title});
+}
+
+void add_suite(Results& results, Arm& arm, const SuiteRecord& suite, const std::string& run_folder) {
+  auto tasks = load_tasks(run_folder + "/" + suite.path);
+  const auto seed = static_cast<uint64_t>(results.seed);
+  add_column(results, suite.spec, suite.title);
+  std::vector<TaskScore> easy;
+  for (const auto& task : tasks)
+    if (std::find(suite.easy_tasks.begin(), suite.easy_tasks.end(), task.name) != suite.easy_tasks.end()) easy.push_back(task);
+  if (!easy.empty()) {
+    add_column(results, suite.spec + kEasySuffix, "easy subset");
+    arm.cells[suite.spec + kEasySuffix] = make_cell(std::move(easy), seed);
+  }
+  arm.cells[suite.spec] = make_cell(std::move(tasks), seed);
+}
+
+void add_evaluation(Results& results, const StageRecord& record, const std::string& run_folder) {
+  auto found = std::find_if(results.arms.begin(), results.arms.end(), [&](const Arm& arm) { return arm.name == record.arm; });
+  if (found == results.arms.end()) {
+    Arm arm{.name = record.arm, .model_stage = find_input(record, "model"), .model = record.model};
+    sum_chain(results, arm);
+    found = results.arms.insert(results.arms.end(), std::move(arm));
+  }
+  for (const auto& suite : record.suites) add_suite(results, *found, suite, run_folder);
+}
+
+}  // namespace
+
+Cell make_cell(std::vector<TaskScore> tasks, uint64_t seed) {
+  Cell cell;
+  std::vector<std::vector<double>> correct, zeros;
+  int64_t num_examples = 0, num_correct = 0;
+  for (const auto& task : tasks) {
+    cell.value += task.value / static_cast<double>(tasks.size());
+    cell.chance += task.chance / static_cast<double>(tasks.size());
+    if (task.correct.empty()) continue;
+    num_examples += static_cast<int64_t>(task.correct.size());
+    for (double x : task.correct) num_correct += x > 0.5 ? 1 : 0;
+    correct.push_back(task.correct);
+    zeros.emplace_back(task.correct.size(), 0.0);
+  }
+  cell.ci_low = cell.ci_high = cell.value;
+  if (num_examples > 0) {
+    // a bootstrap of all-right or all-wrong answers knows no doubt
+    const bool is_uniform = num_correct == 0 || num_correct == num_examples;
+    const auto interval = is_uniform ? eval::wilson_interval(num_correct, num_examples)
+                                     : eval::paired_bootstrap_over_tasks(correct, zeros, seed, kResamplesOfCell).ci95;
+    cell.ci_low = interval.low;
+    cell.ci_high = interval.high;
+  }
+  cell.tasks = std::move(tasks);
+  return cell;
+}
+
+const Arm* Results::find_arm(const std::string& arm_name) const {
+  for (const auto& arm : arms)
+    if (arm.name == arm_name) return &arm;
+  return nullptr;
+}
+
+Results load_results(const std::string& run_folder) {
+  const std::string path = run_folder + "/run.json";
+  if (!is_file(path)) fail(ErrorCode::NotFound, "[study] {} is not the folder of a run: it has no run.json", run_folder);
+  Results results;
+  results.run = load_json(path);
+  std::vector<std::string> file_order;
+  try {
+    results.run.at("name").get_to(results.name);
+    results.run.at("description").get_to(results.description);
+    results.run.at("seed").get_to(results.seed);
+    results.run.at("file_order").get_to(file_order);
+    for (const auto& name : results.run.at("stages"))
+      if (auto record = load_record(run_folder, name.get<std::string>())) results.stages.push_back(std::move(*record));
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorCode::CorruptFile, "[study] {}: not the record of a run: {}", path, error.what());
+  }
+  for (const auto& name : file_order)
+    if (const StageRecord* record = find_stage(results, name); record && record->is_complete && !record->suites.empty())
+      add_evaluation(results, *record, run_folder);
+  return results;
+}
+
+}  // namespace flanmoe::study

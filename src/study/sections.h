@@ -1,0 +1,85 @@
+// The top-level tables of a recipe: what all its stages share.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/config.h"
+#include "data/mixture.h"
+#include "data/span_corruption.h"
+#include "eval/evaluate.h"
+#include "model/config.h"
+#include "train/config.h"
+
+namespace flanmoe::study {
+
+struct ModelSection {
+  std::string path;
+  std::string size;
+  model::ModelConfig shape;  // vocab_size 0: as many rows as the vocabulary needs
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("path", path, "Hugging Face folder that stages without a model of their own start from");
+    v("size", size, "a named size that shape starts from");
+    v("shape", shape, "shape of models made from nothing; vocab_size 0 takes what the vocabulary needs");
+  }
+};
+
+struct DataSection {
+  std::string train;
+  std::string pretrain;
+  data::MixtureConfig mixture;
+  data::SpanCorruptionConfig span_corruption;
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("train", train, "instruction data: JSONL files or folders, builtin:train, builtin:TASK; separated by commas");
+    v("pretrain", pretrain, "documents: text or JSONL files or folders, builtin:corpus; separated by commas");
+    v("mixture", mixture, "how the tasks of data.train are mixed");
+    v("span_corruption", span_corruption, "the pretraining objective");
+  }
+};
+
+struct EvalSection {
+  std::string data;
+  int64_t num_examples = 100;
+  train::Precision precision = train::Precision::Float32;
+  eval::Config options;
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("data", data, "suites: builtin:seen, builtin:unseen-templates, builtin:held-out, JSONL files or folders; separated by commas");
+    v("num_examples", num_examples, "examples a task of generated suites");
+    v("precision", precision, "of compute: float32 or bfloat16");
+    v("options", options, "how suites are scored");
+  }
+};
+
+// The stages' tables as they are; every kind parses its own.
+struct StageTables {
+  ConfigNode node;
+};
+void read(const ConfigNode& node, const std::string& path, StageTables& tables);
+ConfigNode write(const StageTables& tables);
+
+struct Sections {
+  std::string name;
+  std::string description;
+  std::optional<int64_t> seed;
+  ModelSection model;
+  DataSection data;
+  train::Config train;
+  EvalSection eval;
+  StageTables stages;
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("name", name, "name of the recipe");
+    v("description", description, "what it is for");
+    v("seed", seed, "of everything that draws; always a number");
+    v("model", model, "the model to start from");
+    v("data", data, "what is trained on");
+    v("train", train, "defaults of every stage's train table");
+    v("eval", eval, "what is evaluated, and how");
+    v("stages", stages, "the stages by name");
+  }
+};
+
+}  // namespace flanmoe::study

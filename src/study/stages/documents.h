@@ -1,0 +1,24 @@
+// Span-corruption examples from documents.
+#pragma once
+
+#include <string>
+
+#include "data/span_corruption.h"
+#include "study/stages/training.h"
+
+namespace flanmoe::study {
+
+struct DocumentDraw {
+  std::string specs;  // builtin:corpus, or files and folders of documents
+  data::SpanCorruptionConfig span_corruption;
+  int64_t input_length = 256;
+  bool concatenates_documents = true;  // else every example comes from one document
+  uint64_t seed = 0;
+};
+
+// Example `position` is a pure function of (settings, position). Files are read and tokenised at once and cut into pieces that fill
+// `input_length` after corruption; every piece comes once before any comes twice. builtin:corpus has no end and draws new documents.
+// Throws InvalidArgument where there is no text, InvalidConfig where the corpus is mixed with files.
+Draw make_document_draw(const DocumentDraw& settings, const text::Tokenizer& tokenizer);
+
+}  // namespace flanmoe::study

@@ -1,0 +1,35 @@
+// What the stages' configs have in common.
+#pragma once
+
+#include <string>
+
+#include "study/sections.h"
+#include "study/stage.h"
+
+namespace flanmoe::study {
+
+// The keys that every stage has.
+struct CommonConfig {
+  std::string kind;
+  std::string arm;
+  template <class Visitor>
+  void visit_common(Visitor& v) {
+    v("kind", kind, "vocabulary, init, pretrain, upcycle, tune or evaluate");
+    v("arm", arm, "label in tables and the report; empty: that of the stage whose model is taken");
+  }
+};
+
+// The stage's own model, or model.path. Throws InvalidConfig where neither is given.
+StageInput make_model_input(const Stage& stage, const std::string& model, const Sections& sections);
+// The stage's own data, or that of `section_key` ("data.train"). Throws InvalidConfig where neither is given.
+DataInput choose_data(const Stage& stage, const std::string& own, const std::string& section_value, const std::string& section_key);
+// Throws InvalidConfig where a key without a default was not given.
+void require(const Stage& stage, const std::string& value, const std::string& key, const std::string& what);
+
+template <class Config>
+void parse_stage(Stage& stage, const ConfigNode& table, Config& config) {
+  parse_config(table, "stages." + stage.name(), config);
+  stage.arm = config.arm;
+}
+
+}  // namespace flanmoe::study

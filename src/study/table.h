@@ -1,0 +1,29 @@
+// What a run prints at its end.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "study/results.h"
+
+namespace flanmoe::study {
+
+// Columns as wide as their widest cell, the first flush left, the others flush right, two blanks between. The first row is the header.
+std::string format_grid(const std::vector<std::vector<std::string>>& rows);
+
+// "91.2 [89.8, 92.5]", per cent.
+std::string format_cell(const Cell& cell);
+// 1.234e13 -> "12.3 T".
+std::string format_flops(double flops);
+
+// Rows of accuracy (a row an arm, one for chance) and of cost (a row an arm), header first; shared with the report.
+std::vector<std::vector<std::string>> accuracy_rows(const Results& results);
+std::vector<std::vector<std::string>> cost_rows(const Results& results);
+
+// Both tables, then the sentences of the comparisons and of chance.
+std::string format_summary(const Results& results);
+
+// The same for --json.
+Json to_json(const Results& results);
+
+}  // namespace flanmoe::study

@@ -1,0 +1,92 @@
+#include "train/metrics.h"
+
+#include <algorithm>
+#include <map>
+
+namespace flanmoe::train {
+namespace {
+
+// Index of `name`, at the end where it is missing.
+size_t find_name(const StepValues& values, const std::string& name) {
+  const auto found = std::find_if(values.begin(), values.end(), [&](const auto& entry) { return entry.first == name; });
+  return static_cast<size_t>(found - values.begin());
+}
+
+}  // namespace
+
+Json to_json(const Counts& counts) {
+  return {{"step", counts.step},
+          {"input_tokens", counts.num_input_tokens},
+          {"target_tokens", counts.num_target_tokens},
+          {"train_flops", counts.train_flops}};
+}
+
+Counts parse_counts(const Json& json) {
+  return {json.at("step"), json.at("input_tokens"), json.at("target_tokens"), json.at("train_flops")};
+}
+
+StepValues read_losses(const model::LossOutput& output) {
+  StepValues values{{"loss", output.loss.item<double>()}, {"cross_entropy", output.cross_entropy.item<double>()}};
+  std::map<std::string, int64_t> num_layers;
+  for (const nn::AuxiliaryLoss& loss : output.auxiliary.losses) {
+    const size_t index = find_name(values, loss.name);
+    if (index == values.size()) values.emplace_back(loss.name, 0.0);
+    values[index].second += loss.value.item<double>();
+    ++num_layers[loss.name];
+  }
+  for (auto& [name, value] : values)
+    if (num_layers.count(name)) value /= static_cast<double>(num_layers[name]);
+  return values;
+}
+
+void Window::add(const StepValues& values) {
+  for (const auto& [name, value] : values) {
+    const size_t index = find_name(sums_, name);
+    if (index == sums_.size()) {
+      sums_.emplace_back(name, 0.0);
+      num_values_.push_back(0);
+    }
+    sums_[index].second += value;
+    ++num_values_[index];
+  }
+}
+
+void Window::add_seconds(double seconds, const Counts& of_step) {
+  seconds_ += seconds;
+  timed_tokens_ += static_cast<double>(of_step.num_input_tokens + of_step.num_target_tokens);
+  timed_flops_ += of_step.train_flops;
+}
+
+double Window::mean(const std::string& name) const {
+  const size_t index = find_name(sums_, name);
+  return index == sums_.size() ? 0.0 : sums_[index].second / static_cast<double>(num_values_[index]);
+}
+
+Json Window::to_line(const Counts& counts, double learning_rate) const {
+  Json line{{"step", counts.step}};
+  for (size_t i = 0; i < sums_.size(); ++i) line[sums_[i].first] = sums_[i].second / static_cast<double>(num_values_[i]);
+  line["learning_rate"] = learning_rate;
+  line.update(train::to_json(counts));
+  if (seconds_ > 0) {
+    line["tokens_per_s"] = timed_tokens_ / seconds_;
+    line["flops_per_s"] = timed_flops_ / seconds_;
+  }
+  return line;
+}
+
+Json Window::to_json() const {
+  Json saved = Json::array();
+  for (size_t i = 0; i < sums_.size(); ++i) saved.push_back({{"name", sums_[i].first}, {"sum", sums_[i].second}, {"num_values", num_values_[i]}});
+  return saved;
+}
+
+Window Window::parse(const Json& saved) {
+  Window window;
+  for (const Json& entry : saved) {
+    window.sums_.emplace_back(entry.at("name"), entry.at("sum"));
+    window.num_values_.push_back(entry.at("num_values"));
+  }
+  return window;
+}
+
+}  // namespace flanmoe::train

@@ -1,0 +1,47 @@
+// What a line of metrics.jsonl is averaged from.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "model/model.h"
+
+namespace flanmoe::train {
+
+// Position in a stage; everything that is counted from its first step on.
+struct Counts {
+  int64_t step = 0;
+  int64_t num_input_tokens = 0;
+  int64_t num_target_tokens = 0;
+  double train_flops = 0;
+};
+Json to_json(const Counts& counts);
+Counts parse_counts(const Json& json);
+
+// Values of one step by name: loss, cross_entropy, then every auxiliary loss as a mean over layers, then what the caller adds.
+using StepValues = std::vector<std::pair<std::string, double>>;
+StepValues read_losses(const model::LossOutput& output);
+
+// Means over the steps since the last line.
+class Window {
+ public:
+  void add(const StepValues& values);
+  void add_seconds(double seconds, const Counts& of_step);
+  double mean(const std::string& name) const;  // 0 where there is none
+  // The line without expert statistics.
+  Json to_line(const Counts& counts, double learning_rate) const;
+  void clear() { *this = Window(); }
+
+  // An unfinished window, for a checkpoint. Wall-clock time is not kept.
+  Json to_json() const;
+  static Window parse(const Json& saved);
+
+ private:
+  std::vector<std::pair<std::string, double>> sums_;
+  std::vector<int64_t> num_values_;
+  double seconds_ = 0, timed_tokens_ = 0, timed_flops_ = 0;
+};
+
+}  // namespace flanmoe::train

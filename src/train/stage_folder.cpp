@@ -1,0 +1,168 @@
+#include "train/stage_folder.h"
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "train/optimizers/kernels.h"
+
+namespace flanmoe::train {
+namespace {
+
+constexpr int64_t kFormat = 1;
+
+// Dotted path of the first key in which two documents differ; "" where they are equal.
+std::string find_difference(const Json& a, const Json& b, const std::string& path = {}) {
+  if (!a.is_object() || !b.is_object()) return a == b ? "" : path;
+  const auto below = [&](const std::string& key) { return path.empty() ? key : path + "." + key; };
+  for (const auto& [key, value] : a.items()) {
+    if (!b.contains(key)) return below(key);
+    const std::string difference = find_difference(value, b.at(key), below(key));
+    if (!difference.empty()) return difference;
+  }
+  for (const auto& [key, value] : b.items())
+    if (!a.contains(key)) return below(key);
+  return {};
+}
+
+std::string value_text(const Json& document, const std::string& path) {
+  const Json* value = &document;
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t end = std::min(path.find('.', begin), path.size());
+    const std::string key = path.substr(begin, end - begin);
+    if (!value->contains(key)) return "not set";
+    value = &value->at(key);
+    begin = end + 1;
+  }
+  return value->dump();
+}
+
+void check_same(const char* what, const Json& saved, const Json& given, const std::string& where) {
+  const std::string key = find_difference(saved, given);
+  if (key.empty()) return;
+  fail(ErrorCode::InvalidConfig, "[train] cannot resume: {} {} is {}, the run began with {} ({}); restore it, or train into another folder", what, key,
+       value_text(given, key), value_text(saved, key), where);
+}
+
+// Round trip through text, so that numbers compare as they are read back.
+Json normalise(const Json& json) { return parse_json(json.dump(), "config"); }
+
+Json to_json(const Result& result) {
+  return {{"steps", result.steps},
+          {"train_flops", result.train_flops},
+          {"num_input_tokens", result.num_input_tokens},
+          {"num_target_tokens", result.num_target_tokens},
+          {"wall_s", result.wall_s},
+          {"final_loss", result.final_loss}};
+}
+
+Result parse_result(const Json& json) {
+  Result result;
+  result.steps = json.at("steps");
+  result.train_flops = json.at("train_flops");
+  result.num_input_tokens = json.at("num_input_tokens");
+  result.num_target_tokens = json.at("num_target_tokens");
+  result.wall_s = json.at("wall_s");
+  result.final_loss = json.at("final_loss");
+  return result;
+}
+
+// Runs `read`; a missing key or a wrong type in our own files is a damaged file.
+template <class Read>
+auto read_fields(const std::string& path, const Read& read) {
+  try {
+    return read();
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorCode::CorruptFile, "[train] {}: {}", path, error.what());
+  }
+}
+
+void fill_model(model::LoadedModel& loaded, const std::string& folder) {
+  model::fill_from_named_tensors(*loaded.model, checkpoint::load_folder(folder), folder);
+}
+
+}  // namespace
+
+Identity make_identity(const model::Model& model, const Config& config, const Job& job) {
+  return {normalise(flanmoe::to_json(to_config_node(config))), normalise(model::to_hf_config(model.config())), hash_text(job.data_description)};
+}
+
+StageFolder::StageFolder(const Job& job, Identity identity) : out_(job.out), identity_(std::move(identity)) {
+  make_folders(out_);
+  recover_folder(model_path());
+  recover_folder(checkpoint_path());
+  if (job.resumes) return;
+  if (is_folder(model_path()))
+    fail(ErrorCode::InvalidArgument, "[train] {} is there already; give another folder, or --resume to go on from it", model_path());
+  if (is_folder(checkpoint_path()))
+    fail(ErrorCode::InvalidArgument, "[train] {} is there already, of a run that was stopped; continue it with --resume, give another folder, or remove it",
+         checkpoint_path());
+}
+
+Json StageFolder::identity_json() const {
+  return {{"config", identity_.config}, {"model_config", identity_.model_config}, {"data_hash", identity_.data_hash}};
+}
+
+void StageFolder::check_identity(const Json& saved, const std::string& path) const {
+  check_same("train config", saved.at("config"), identity_.config, path);
+  check_same("model config", saved.at("model_config"), identity_.model_config, path);
+  if (saved.at("data_hash") != identity_.data_hash)
+    fail(ErrorCode::InvalidConfig, "[train] cannot resume: the data is not what the run began with ({}); restore it, or train into another folder", path);
+}
+
+std::optional<Result> StageFolder::load_finished(model::LoadedModel& loaded) const {
+  if (!is_folder(model_path())) return std::nullopt;
+  const std::string path = out_ + "/result.json";
+  const Json saved = load_json(path);
+  const Result result = read_fields(path, [&] {
+    check_identity(saved, path);
+    return parse_result(saved.at("result"));
+  });
+  fill_model(loaded, model_path());
+  return result;
+}
+
+std::optional<Progressed> StageFolder::load_checkpoint(model::LoadedModel& loaded, Optimizer& optimizer) const {
+  if (!is_folder(checkpoint_path())) return std::nullopt;
+  const std::string path = checkpoint_path() + "/trainer.json";
+  const Json saved = load_json(path);
+  const Progressed progressed = read_fields(path, [&] {
+    if (saved.at("format") != kFormat) fail(ErrorCode::Unsupported, "[train] {} has format {}, expected {}", path, saved.at("format").dump(), kFormat);
+    check_identity(saved, path);
+    if (saved.at("num_threads") != kernels::num_threads())
+      log::warn("[train] the run began with {} threads and goes on with {}: its bytes may differ from those of a run never stopped",
+                saved.at("num_threads").dump(), kernels::num_threads());
+    return Progressed{parse_counts(saved.at("counts")), saved.at("metrics_bytes"), saved.at("window"), saved.at("experts")};
+  });
+  fill_model(loaded, checkpoint_path() + "/model");
+  optimizer.load_state(checkpoint::load_safetensors(checkpoint_path() + "/optimizer.safetensors"));
+  return progressed;
+}
+
+void StageFolder::save_checkpoint(const model::LoadedModel& loaded, Optimizer& optimizer, const Progressed& progressed) const {
+  AtomicFolder folder(checkpoint_path());
+  model::save_model(folder.path() + "/model", *loaded.model, loaded.tokenizer.get());
+  checkpoint::save_safetensors(folder.path() + "/optimizer.safetensors", optimizer.state());
+  Json trainer{{"format", kFormat},
+               {"counts", train::to_json(progressed.counts)},
+               {"metrics_bytes", progressed.metrics_bytes},
+               {"num_threads", kernels::num_threads()}};
+  trainer.update(identity_json());
+  trainer["window"] = progressed.window;
+  trainer["experts"] = progressed.experts;
+  write_file_atomically(folder.path() + "/trainer.json", trainer.dump(1) + "\n");
+  folder.commit();
+}
+
+void StageFolder::save_finished(const model::LoadedModel& loaded, const Result& result) const {
+  // model/ last: where it is, the stage is finished and its result is there
+  Json document{{"result", to_json(result)}};
+  document.update(identity_json());
+  write_file_atomically(out_ + "/result.json", document.dump(1) + "\n");
+  model::save_model(model_path(), *loaded.model, loaded.tokenizer.get());
+  std::error_code ignored;
+  std::filesystem::remove_all(checkpoint_path(), ignored);
+}
+
+}  // namespace flanmoe::train

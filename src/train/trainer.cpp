@@ -1,0 +1,250 @@
+#include "train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "base/file.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "model/accounting.h"
+#include "train/expert_statistics.h"
+#include "train/gradients.h"
+#include "train/metrics.h"
+#include "train/model_input.h"
+#include "train/stage_folder.h"
+
+namespace flanmoe::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+void check(bool is_valid, const char* key, double value, const char* expected) {
+  if (!is_valid) fail(ErrorCode::InvalidConfig, "[train] {} is {}, expected {}", key, value, expected);
+}
+
+void validate(const Config& config, const Job& job) {
+  if (job.out.empty()) fail(ErrorCode::InvalidArgument, "[train] no output folder");
+  if (!job.draw) fail(ErrorCode::InvalidArgument, "[train] no data");
+  check(config.train_flops >= 0 && std::isfinite(config.train_flops), "train_flops", config.train_flops, "a number that is not negative");
+  check(config.steps > 0 || config.train_flops > 0, "steps", static_cast<double>(config.steps), "at least 1");
+  check(config.learning_rate >= 0 && std::isfinite(config.learning_rate), "learning_rate", config.learning_rate, "a number that is not negative");
+  check(config.warmup_steps >= 0, "warmup_steps", static_cast<double>(config.warmup_steps), "at least 0");
+  check(config.max_gradient_norm >= 0, "max_gradient_norm", config.max_gradient_norm, "a number that is not negative");
+  check(config.logit_z_coefficient >= 0, "logit_z_coefficient", config.logit_z_coefficient, "a number that is not negative");
+  check(config.log_every > 0, "log_every", static_cast<double>(config.log_every), "at least 1");
+  check(config.checkpoint_every >= 0, "checkpoint_every", static_cast<double>(config.checkpoint_every), "at least 0");
+  check(config.batch.batch_size > 0, "batch.batch_size", static_cast<double>(config.batch.batch_size), "at least 1");
+}
+
+int64_t mean_length(int64_t num_tokens, int64_t num_rows) {
+  return std::llround(static_cast<double>(num_tokens) / static_cast<double>(std::max<int64_t>(1, num_rows)));
+}
+
+Counts count_batch(const data::Batch& batch, const model::ModelConfig& config) {
+  Counts counts{1, batch.num_input_tokens, batch.num_target_tokens, 0};
+  counts.train_flops =
+      model::count_train_flops(config, batch.num_input_tokens, batch.num_target_tokens, mean_length(batch.num_input_tokens, batch.num_rows),
+                               mean_length(batch.num_target_tokens, batch.num_rows));
+  return counts;
+}
+
+std::string list_keys(const data::Batch& batch) {
+  std::string text;
+  for (size_t i = 0; i < batch.example_keys.size() && i < 8; ++i) text += fmt::format("{}{:016x}", i ? ", " : "", batch.example_keys[i]);
+  return text + (batch.example_keys.size() > 8 ? ", ..." : "");
+}
+
+// A bar over the steps or, where those are not known, over the FLOPs to be spent.
+class StageProgress {
+ public:
+  StageProgress(const Config& config, const std::string& label)
+      : counts_flops_(config.train_flops > 0),
+        bar_(label.empty() ? "train" : label, counts_flops_ ? std::llround(std::ceil(config.train_flops / kGiga)) : config.steps,
+             counts_flops_ ? "GFLOP" : "steps") {}
+  void update(const Counts& counts, double loss) {
+    bar_.update(counts_flops_ ? static_cast<int64_t>(counts.train_flops / kGiga) : counts.step, fmt::format("loss {:.4f}", loss));
+  }
+
+ private:
+  static constexpr double kGiga = 1e9;
+  bool counts_flops_;
+  Progress bar_;
+};
+
+class Loop {
+ public:
+  Loop(model::LoadedModel& loaded, const Config& config, const Job& job, const StageFolder& folder)
+      : loaded_(loaded),
+        config_(config),
+        job_(job),
+        folder_(folder),
+        optimizer_(make_optimizer(loaded.model->parameters(), config.optimizer)),
+        stream_(job.draw, config.batch, static_cast<uint64_t>(config.seed)) {}
+
+  Result run() {
+    const auto start = Clock::now();
+    resume();
+    describe();
+    clear_gradients(loaded_.model->parameters());
+    StageProgress progress(config_, job_.label);
+    while (!is_done(counts_)) {
+      run_step();
+      progress.update(counts_, loss_);
+      const bool is_interrupt = is_interrupted() && !is_done(counts_);
+      if (is_interrupt || is_checkpoint_due()) save();
+      if (is_interrupt) fail(ErrorCode::Interrupted, "[train] stopped at step {}; continue with --resume", where());
+    }
+    return finish(seconds_since(start));
+  }
+
+ private:
+  bool is_done(const Counts& counts) const {
+    return config_.train_flops > 0 ? counts.train_flops >= config_.train_flops : counts.step >= config_.steps;
+  }
+  bool is_checkpoint_due() const { return config_.checkpoint_every > 0 && counts_.step % config_.checkpoint_every == 0 && !is_done(counts_); }
+
+  std::string where() const {
+    if (config_.train_flops > 0) return fmt::format("{} ({:.3g} of {:.3g} FLOPs)", counts_.step, counts_.train_flops, config_.train_flops);
+    return fmt::format("{} of {}", counts_.step, config_.steps);
+  }
+
+  void resume() {
+    int64_t metrics_bytes = 0;
+    if (job_.resumes) {
+      if (const auto progressed = folder_.load_checkpoint(loaded_, *optimizer_)) {
+        counts_ = progressed->counts;
+        window_ = Window::parse(progressed->window);
+        experts_.restore(progressed->experts);
+        metrics_bytes = progressed->metrics_bytes;
+        log::info("[train] resumed at step {} ({})", where(), folder_.checkpoint_path());
+      }
+    }
+    metrics_ = std::make_unique<LineAppender>(folder_.metrics_path(), metrics_bytes);
+  }
+
+  void describe() const {
+    int64_t num_total = 0, num_trained = 0;
+    for (const nn::Parameter& parameter : loaded_.model->parameters()) {
+      num_total += parameter.tensor.numel();
+      if (parameter.tensor.requires_grad()) num_trained += parameter.tensor.numel();
+    }
+    if (num_trained == 0) fail(ErrorCode::InvalidConfig, "[train] every parameter is frozen: there is nothing to train");
+    const std::string extent =
+        config_.train_flops > 0 ? fmt::format("{:.3g} FLOPs", config_.train_flops) : fmt::format("{} steps", config_.steps);
+    log::info("[train] {} parameters, {} of them trained; {} of {} examples; {}, {}, seed {}", format_count(static_cast<double>(num_total)),
+              format_count(static_cast<double>(num_trained)), extent, config_.batch.batch_size, config_.optimizer.name, to_string(config_.precision),
+              config_.seed);
+  }
+
+  void run_step() {
+    const auto start = Clock::now();
+    const model::Model& model = *loaded_.model;
+    const data::Batch batch = stream_.get(static_cast<uint64_t>(counts_.step));
+    const Counts of_step = count_batch(batch, model.config());
+    Counts after = counts_;
+    after.step += 1;
+    after.num_input_tokens += of_step.num_input_tokens;
+    after.num_target_tokens += of_step.num_target_tokens;
+    after.train_flops += of_step.train_flops;
+    const bool is_logged = after.step % config_.log_every == 0 || is_done(after);
+
+    StepValues values = compute_gradients(batch, after.step, is_logged);
+    const double norm = check_gradients(batch, after.step);
+    values.emplace_back("gradient_norm", norm);
+    const double learning_rate = learning_rate_at(after.step, config_);
+    optimizer_->step(after.step, learning_rate, compute_clip_scale(norm, config_.max_gradient_norm));
+    clear_gradients(model.parameters());
+
+    counts_ = after;
+    loss_ = values.front().second;
+    window_.add(values);
+    window_.add_seconds(seconds_since(start), of_step);
+    if (is_logged) write_metrics(learning_rate);
+  }
+
+  StepValues compute_gradients(const data::Batch& batch, int64_t step, bool is_logged) {
+    const model::Model& model = *loaded_.model;
+    nn::Context context;
+    context.is_training = true;
+    context.compute_dtype = config_.precision == Precision::BFloat16 ? at::kBFloat16 : at::kFloat;
+    context.seed = static_cast<uint64_t>(config_.seed);
+    context.step = step;
+    experts_.begin_step(is_logged);
+    if (model.config().is_sparse()) context.routing_sink = &experts_;
+
+    const model::ModelInput input = to_model_input(batch, model.config(), model.device());
+    const model::LossOutput output = model.loss(input, context, {config_.logit_z_coefficient});
+    StepValues values = read_losses(output);
+    if (!std::isfinite(values.front().second)) fail_on_loss(values.front().second, batch, step);
+    output.loss.backward();
+    return values;
+  }
+
+  [[noreturn]] void fail_on_loss(double loss, const data::Batch& batch, int64_t step) const {
+    const std::string name = find_non_finite_value(loaded_.model->parameters());
+    const std::string cause = name.empty() ? "every parameter is finite" : "parameter '" + name + "' has a value that is not finite";
+    fail(ErrorCode::NonFinite, "[train] the loss is {} at step {}: {} (example keys {})", loss, step, cause, list_keys(batch));
+  }
+
+  double check_gradients(const data::Batch& batch, int64_t step) const {
+    const double norm = compute_gradient_norm(loaded_.model->parameters());
+    if (!std::isfinite(norm))
+      fail(ErrorCode::NonFinite, "[train] the gradient of parameter '{}' is not finite at step {} (example keys {})",
+           find_non_finite_gradient(loaded_.model->parameters()), step, list_keys(batch));
+    return norm;
+  }
+
+  void write_metrics(double learning_rate) {
+    Json line = window_.to_line(counts_, learning_rate);
+    if (loaded_.model->config().is_sparse())
+      line["experts"] = experts_.take(fmt::format("{} to {}", counts_.step - (counts_.step - 1) % config_.log_every, counts_.step));
+    metrics_->append(line.dump());
+    final_loss_ = window_.mean("loss");
+    window_.clear();
+  }
+
+  void save() {
+    Progressed progressed{counts_, metrics_->size_bytes(), window_.to_json(), experts_.to_json()};
+    folder_.save_checkpoint(loaded_, *optimizer_, progressed);
+    log::debug("[train] saved {} at step {}", folder_.checkpoint_path(), counts_.step);
+  }
+
+  Result finish(double wall_s) {
+    if (stream_.num_truncated() > 0)
+      log::warn("[train] {} examples were longer than batch.input_length or batch.target_length and were cut", stream_.num_truncated());
+    const Result result{counts_.step, counts_.train_flops, counts_.num_input_tokens, counts_.num_target_tokens, wall_s, final_loss_};
+    folder_.save_finished(loaded_, result);
+    return result;
+  }
+
+  model::LoadedModel& loaded_;
+  const Config& config_;
+  const Job& job_;
+  const StageFolder& folder_;
+  std::unique_ptr<Optimizer> optimizer_;
+  data::BatchStream stream_;
+  std::unique_ptr<LineAppender> metrics_;
+  Counts counts_;
+  Window window_;
+  ExpertStatistics experts_;
+  double loss_ = 0, final_loss_ = 0;
+};
+
+}  // namespace
+
+Result train(model::LoadedModel& loaded, const Config& config, const Job& job) {
+  validate(config, job);
+  const StageFolder folder(job, make_identity(*loaded.model, config, job));
+  if (job.resumes) {
+    if (const auto finished = folder.load_finished(loaded)) {
+      log::info("[train] {} is finished already", folder.model_path());
+      return *finished;
+    }
+  }
+  return Loop(loaded, config, job, folder).run();
+}
+
+}  // namespace flanmoe::train

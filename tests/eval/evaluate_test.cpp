@@ -1,0 +1,236 @@
+#include "eval/evaluate.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "eval/scoring.h"
+#include "eval/statistics.h"
+#include "support/expect_error.h"
+
+namespace flanmoe::eval {
+namespace {
+
+using testing::expect_error;
+
+const model::LoadedModel& loaded() {
+  static const model::LoadedModel instance = model::load_model_with_tokenizer(
+      std::string(FLANMOE_SOURCE_DIR) + "/tests/golden/t5-v1_1-tiny");
+  return instance;
+}
+
+data::Example make_example(const std::string& inputs, const std::string& targets,
+                           const std::vector<std::string>& choices = {},
+                           int64_t answer_index = -1) {
+  data::Example example;
+  example.task = "t";
+  example.inputs = inputs;
+  example.targets = targets;
+  example.choices = choices;
+  example.answer_index = answer_index;
+  example.where = "test:" + inputs;
+  return example;
+}
+
+Task make_task(const std::string& name, std::vector<data::Example> examples) {
+  Task task;
+  task.name = name;
+  task.cluster = "cluster of " + name;
+  task.examples = std::move(examples);
+  return task;
+}
+
+// The model's greedy output as the golden files have it: "The carpet near Lisbon preparessss."
+const char* const kInput = "repeat: The wooden ladder near Lisbon follows 12 quiet students.";
+
+TEST(Evaluate, ComparesGreedyOutputWithTheReferences) {
+  auto with_references = make_example(kInput, "something else");
+  with_references.references = {"no", "the  carpet near lisbon PREPARESSSS"};
+  const Suite suite{"s",
+                    {make_task("t", {make_example(kInput, "The carpet near Lisbon preparessss."),
+                                     make_example(kInput, "The carpet near Lisbon prepares."),
+                                     with_references})}};
+  const SuiteResult result = evaluate(loaded(), suite, {}, at::kFloat);
+  ASSERT_EQ(result.tasks.size(), 1u);
+  const TaskResult& task = result.tasks[0];
+  EXPECT_EQ(task.metric, "exact_match");
+  EXPECT_EQ(task.correct, (std::vector<double>{1, 0, 1}));
+  EXPECT_EQ(task.chance, 0.0);
+  EXPECT_NEAR(task.value, 2.0 / 3, 1e-12);
+  EXPECT_NEAR(task.ci_low, wilson_interval(2, 3).low, 1e-12);
+  EXPECT_NEAR(task.ci_high, wilson_interval(2, 3).high, 1e-12);
+  EXPECT_EQ(result.model, loaded().folder);
+  EXPECT_EQ(result.model_hash, model::folder_hash(loaded().folder));
+}
+
+TEST(Evaluate, RanksChoicesBySummedLogLikelihood) {
+  const std::vector<std::string> choices = {"Rosa river bridge captain",
+                                            "Victor frequency bridge river", "yes"};
+  const std::string input = "reverse: captain bridge river Rosa";
+  Query query{loaded().tokenizer->encode_with_eos(input), {}};
+  for (const std::string& choice : choices)
+    query.target_ids.push_back(loaded().tokenizer->encode_with_eos(choice));
+  const auto scores = score(*loaded().model, {query}, at::kFloat)[0];
+  int64_t best = 0;
+  for (size_t i = 1; i < 3; ++i)
+    if (scores[i].log_likelihood > scores[static_cast<size_t>(best)].log_likelihood)
+      best = static_cast<int64_t>(i);
+  std::vector<data::Example> examples;
+  for (int64_t answer = 0; answer < 3; ++answer)
+    examples.push_back(make_example(input, choices[static_cast<size_t>(answer)], choices, answer));
+  const SuiteResult result = evaluate(loaded(), {"s", {make_task("t", examples)}}, {}, at::kFloat);
+  EXPECT_EQ(result.tasks[0].metric, "accuracy");
+  EXPECT_NEAR(result.tasks[0].chance, 1.0 / 3, 1e-12);
+  for (int64_t answer = 0; answer < 3; ++answer)
+    EXPECT_EQ(result.tasks[0].correct[static_cast<size_t>(answer)], answer == best ? 1.0 : 0.0);
+}
+
+TEST(Evaluate, GivesTiesToTheLowerIndex) {
+  const std::vector<std::string> same = {"yes", "yes"};
+  const Suite suite{"s",
+                    {make_task("t", {make_example("is it?", "yes", same, 0),
+                                     make_example("is it?", "yes", same, 1)})}};
+  EXPECT_EQ(evaluate(loaded(), suite, {}, at::kFloat).tasks[0].correct,
+            (std::vector<double>{1, 0}));
+}
+
+TEST(Evaluate, AveragesOverTasksAndTheirChances) {
+  Suite suite{"s",
+              {make_task("a", {make_example(kInput, "The carpet near Lisbon preparessss.")}),
+               make_task("b", {make_example("is it?", "no", {"no"}, 0)})}};
+  suite.tasks[1].chance = 0.25;
+  const SuiteResult result = evaluate(loaded(), suite, {}, at::kFloat);
+  EXPECT_EQ(result.mean, 1.0);
+  EXPECT_NEAR(result.mean_chance, 0.125, 1e-12);
+}
+
+TEST(Evaluate, TakesTheProtocolAsked) {
+  const Suite suite{
+      "s",
+      {make_task("t", {make_example(kInput, "The carpet near Lisbon preparessss.",
+                                    {"The carpet near Lisbon preparessss.", "b"}, 0)})}};
+  Config config;
+  config.protocol = Protocol::ExactMatch;
+  const SuiteResult result = evaluate(loaded(), suite, config, at::kFloat);
+  EXPECT_EQ(result.tasks[0].metric, "exact_match");
+  EXPECT_EQ(result.tasks[0].value, 1.0);
+  config.protocol = Protocol::RankClassification;
+  expect_error(ErrorCode::InvalidArgument, "needs choices", [&] {
+    evaluate(loaded(), {"s", {make_task("t", {make_example("x", "y")})}}, config, at::kFloat);
+  });
+}
+
+std::vector<data::Example> many_examples(size_t count) {
+  std::vector<data::Example> examples;
+  for (size_t i = 0; i < count; ++i)
+    examples.push_back(make_example("copy: word number " + std::to_string(i), i % 2 ? "yes" : "no",
+                                    {"yes", "no"}, i % 2 ? 0 : 1));
+  return examples;
+}
+
+TEST(Evaluate, TakesASubsetByTheSeed) {
+  const Suite suite{"s", {make_task("t", many_examples(30))}};
+  Config config;
+  config.max_examples = 8;
+  const SuiteResult first = evaluate(loaded(), suite, config, at::kFloat),
+                    again = evaluate(loaded(), suite, config, at::kFloat);
+  EXPECT_EQ(first.tasks[0].num_examples, 8);
+  EXPECT_EQ(first.tasks[0].correct, again.tasks[0].correct);
+  config.max_examples = 100;
+  EXPECT_EQ(evaluate(loaded(), suite, config, at::kFloat).tasks[0].num_examples, 30);
+}
+
+TEST(Evaluate, DoesNotDependOnTheBatch) {
+  const Suite suite{"s", {make_task("t", many_examples(12))}};
+  Config config;
+  config.num_shots = 2;
+  const auto want = evaluate(loaded(), suite, config, at::kFloat).tasks[0].correct;
+  config.max_batch_tokens = 1;
+  EXPECT_EQ(evaluate(loaded(), suite, config, at::kFloat).tasks[0].correct, want);
+}
+
+TEST(Evaluate, CountsWhatDidNotFit) {
+  const Suite suite{"s", {make_task("t", many_examples(6))}};
+  Config config;
+  config.num_shots = 3;
+  const TaskResult roomy = evaluate(loaded(), suite, config, at::kFloat).tasks[0];
+  EXPECT_EQ(roomy.num_dropped_exemplars, 0);
+  EXPECT_EQ(roomy.num_truncated, 0);
+  config.input_length = 4;
+  const TaskResult tight = evaluate(loaded(), suite, config, at::kFloat).tasks[0];
+  EXPECT_EQ(tight.num_dropped_exemplars, 18);
+  EXPECT_EQ(tight.num_truncated, 6);
+  config.num_shots = 6;
+  expect_error(ErrorCode::InvalidArgument, "num_shots is 6",
+               [&] { evaluate(loaded(), suite, config, at::kFloat); });
+}
+
+TEST(Evaluate, RefusesWhatCannotBe) {
+  const Suite suite{"s", {make_task("t", many_examples(2))}};
+  expect_error(ErrorCode::InvalidArgument, "has no tasks", [&] {
+    evaluate(loaded(), {"s", {}}, {}, at::kFloat);
+  });
+  expect_error(ErrorCode::InvalidArgument, "has no examples", [&] {
+    evaluate(loaded(), {"s", {make_task("t", {})}}, {}, at::kFloat);
+  });
+  expect_error(ErrorCode::InvalidArgument, "two tasks 't'", [&] {
+    evaluate(loaded(), {"s", {suite.tasks[0], suite.tasks[0]}}, {}, at::kFloat);
+  });
+  Config config;
+  config.input_length = 0;
+  expect_error(ErrorCode::InvalidConfig, "input_length is 0",
+               [&] { evaluate(loaded(), suite, config, at::kFloat); });
+}
+
+SuiteResult make_result() {
+  SuiteResult result;
+  result.suite = "s";
+  result.model = "folder";
+  result.model_hash = "abc";
+  TaskResult task;
+  task.name = "t";
+  task.cluster = "c";
+  task.metric = "accuracy";
+  task.value = 2.0 / 3;
+  task.ci_low = 0.2;
+  task.ci_high = 0.9;
+  task.chance = 0.5;
+  task.num_examples = 3;
+  task.num_truncated = 1;
+  task.num_dropped_exemplars = 2;
+  task.correct = {1, 0, 1};
+  result.tasks = {task};
+  result.mean = 2.0 / 3;
+  result.mean_chance = 0.5;
+  return result;
+}
+
+TEST(ResultJson, ComesBackAsItWas) {
+  const SuiteResult result = make_result();
+  const Json json = to_json(result, {});
+  EXPECT_EQ(json["tasks"]["t"]["ci95"][1], 0.9);
+  EXPECT_EQ(json["summary"]["mean"], 2.0 / 3);
+  EXPECT_EQ(json["config"]["protocol"], "auto");
+  const SuiteResult back = parse_result(parse_json(json.dump(), "text"), "text");
+  EXPECT_EQ(to_json(back, {}).dump(), json.dump());
+  EXPECT_EQ(back.tasks[0].value, result.tasks[0].value);
+  EXPECT_EQ(back.tasks[0].correct, result.tasks[0].correct);
+}
+
+TEST(ResultJson, SaysWhatIsWrong) {
+  const auto broken = [](const char* part, const std::function<void(Json&)>& breaks) {
+    Json json = to_json(make_result(), {});
+    breaks(json);
+    expect_error(ErrorCode::CorruptFile, part, [&] { parse_result(json, "r.json"); });
+  };
+  broken("'tasks' is missing", [](Json& json) { json.erase("tasks"); });
+  broken("'value'", [](Json& json) { json["tasks"]["t"]["value"] = "high"; });
+  broken("'ci95'", [](Json& json) { json["tasks"]["t"]["ci95"] = {0.1}; });
+  broken("'correct'", [](Json& json) { json["tasks"]["t"]["correct"] = {1, 0}; });
+  broken("'correct' holds 2", [](Json& json) { json["tasks"]["t"]["correct"] = {1, 0, 2}; });
+  broken("'num_examples'", [](Json& json) { json["tasks"]["t"]["num_examples"] = 2.5; });
+  broken("expected an object", [](Json& json) { json = Json::array(); });
+}
+
+}  // namespace
+}  // namespace flanmoe::eval
