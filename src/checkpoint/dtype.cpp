@@ -6,8 +6,10 @@ namespace flanmoe::checkpoint {
 namespace {
 
 constexpr std::pair<std::string_view, at::ScalarType> kDtypes[] = {
-    {"F64", at::ScalarType::Double}, {"F32", at::ScalarType::Float}, {"F16", at::ScalarType::Half},  {"BF16", at::ScalarType::BFloat16},
-    {"I64", at::ScalarType::Long},   {"I32", at::ScalarType::Int},   {"I16", at::ScalarType::Short}, {"I8", at::ScalarType::Char},
+    {"F64", at::ScalarType::Double}, {"F32", at::ScalarType::Float},
+    {"F16", at::ScalarType::Half},   {"BF16", at::ScalarType::BFloat16},
+    {"I64", at::ScalarType::Long},   {"I32", at::ScalarType::Int},
+    {"I16", at::ScalarType::Short},  {"I8", at::ScalarType::Char},
     {"U8", at::ScalarType::Byte},    {"BOOL", at::ScalarType::Bool},
 };
 
@@ -25,7 +27,9 @@ std::string_view dtype_name(at::ScalarType dtype) {
   return "";
 }
 
-int64_t dtype_bytes(at::ScalarType dtype) { return static_cast<int64_t>(c10::elementSize(dtype)); }
+int64_t dtype_bytes(at::ScalarType dtype) {
+  return static_cast<int64_t>(c10::elementSize(dtype));
+}
 
 std::string dtype_list() {
   std::string list;

@@ -1,5 +1,6 @@
-// Reads the pickles that torch.save() makes of a state dict, and runs nothing: a name of a function is a name. (libtorch's own
-// unpickler refuses the `_metadata` that torch.nn.Module.state_dict() sets on its OrderedDict, and files from before PyTorch 1.6.)
+// Reads the pickles that torch.save() makes of a state dict, and runs nothing: a name of a function
+// is a name. (libtorch's own unpickler refuses the `_metadata` that torch.nn.Module.state_dict()
+// sets on its OrderedDict, and files from before PyTorch 1.6.)
 #pragma once
 
 #include <cstdint>
@@ -12,16 +13,30 @@
 namespace flanmoe::checkpoint {
 
 struct PickleValue {
-  enum class Kind { None, Boolean, Integer, Float, String, Tuple, List, Dict, Global, Storage, Tensor, Other };
+  enum class Kind {
+    None,
+    Boolean,
+    Integer,
+    Float,
+    String,
+    Tuple,
+    List,
+    Dict,
+    Global,
+    Storage,
+    Tensor,
+    Other
+  };
   Kind kind = Kind::None;
-  int64_t integer = 0;  // and of a Boolean; of a Storage the number of elements; of a Tensor the storage offset
+  int64_t integer =
+      0;  // and of a Boolean; of a Storage the number of elements; of a Tensor the storage offset
   double real = 0;
-  std::string text;                                                    // of a Global "module name"; of a Storage its key; of Other what it is
-  std::string type;                                                    // of a Storage "FloatStorage"
-  std::vector<const PickleValue*> items;                               // of a Tuple, List
+  std::string text;  // of a Global "module name"; of a Storage its key; of Other what it is
+  std::string type;  // of a Storage "FloatStorage"
+  std::vector<const PickleValue*> items;                                   // of a Tuple, List
   std::vector<std::pair<const PickleValue*, const PickleValue*>> entries;  // of a Dict
-  const PickleValue* storage = nullptr;                                // of a Tensor
-  std::vector<int64_t> shape, strides;                                 // of a Tensor, in elements
+  const PickleValue* storage = nullptr;                                    // of a Tensor
+  std::vector<int64_t> shape, strides;  // of a Tensor, in elements
 };
 
 const char* to_string(PickleValue::Kind kind);
@@ -30,7 +45,8 @@ const char* to_string(PickleValue::Kind kind);
 class PickleReader {
  public:
   // `name` is put before messages. Reads at most `num_bytes` of `stream`.
-  PickleReader(std::istream& stream, uint64_t num_bytes, std::string name) : stream_(stream), remaining_(num_bytes), name_(std::move(name)) {}
+  PickleReader(std::istream& stream, uint64_t num_bytes, std::string name)
+      : stream_(stream), remaining_(num_bytes), name_(std::move(name)) {}
   PickleReader(const PickleReader&) = delete;
   PickleReader& operator=(const PickleReader&) = delete;
   // One pickle, up to its STOP; call again for the next one. Throws CorruptFile, Unsupported.

@@ -9,6 +9,25 @@
 
 namespace flanmoe::nn {
 
+namespace {
+
+// Of every token inside its segment.
+at::Tensor count_positions(const at::Tensor& segment_ids_BL) {
+  const int64_t num_rows = segment_ids_BL.size(0), length = segment_ids_BL.size(1);
+  const at::Tensor segments = segment_ids_BL.to(at::kCPU).contiguous();
+  const int64_t* segment = segments.const_data_ptr<int64_t>();
+  at::Tensor positions_BL = at::empty({num_rows, length}, at::kLong);
+  int64_t* position = positions_BL.mutable_data_ptr<int64_t>();
+  for (int64_t row = 0; row < num_rows; ++row)
+    for (int64_t l = 0; l < length; ++l) {
+      const int64_t i = row * length + l;
+      position[i] = l > 0 && segment[i] == segment[i - 1] ? position[i - 1] + 1 : 0;
+    }
+  return positions_BL.to(segment_ids_BL.device());
+}
+
+}  // namespace
+
 TokenLayout make_layout(int64_t num_rows, int64_t length, const at::Tensor& segment_ids_BL,
                         const at::Tensor& positions_BL, const std::vector<uint64_t>& example_keys,
                         const at::Device& device) {
@@ -18,9 +37,8 @@ TokenLayout make_layout(int64_t num_rows, int64_t length, const at::Tensor& segm
   layout.length = length;
   layout.segment_ids_BL =
       segment_ids_BL.defined() ? segment_ids_BL.to(options) : at::ones({num_rows, length}, options);
-  layout.positions_BL = positions_BL.defined()
-                            ? positions_BL.to(options)
-                            : at::arange(length, options).expand({num_rows, length});
+  layout.positions_BL =
+      positions_BL.defined() ? positions_BL.to(options) : count_positions(layout.segment_ids_BL);
   if (segment_ids_BL.defined()) {
     layout.real_index_N = at::nonzero(layout.segment_ids_BL.reshape(-1)).squeeze(1);
     layout.has_padding = layout.real_index_N.size(0) < num_rows * length;
@@ -37,7 +55,7 @@ TokenLayout make_layout(int64_t num_rows, int64_t length, const at::Tensor& segm
   const int64_t* segment = segments.const_data_ptr<int64_t>();
   int64_t* key = keys.mutable_data_ptr<int64_t>();
   for (int64_t row = 0; row < num_rows; ++row) {
-    const uint64_t example = example_keys.empty() ? static_cast<uint64_t>(row)
+    const uint64_t example = example_keys.empty() ? mix64(static_cast<uint64_t>(row))
                                                   : example_keys[static_cast<size_t>(row)];
     for (int64_t i = row * length; i < (row + 1) * length; ++i)
       key[i] = static_cast<int64_t>(mix64(mix64(example + static_cast<uint64_t>(segment[i])) +

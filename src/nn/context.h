@@ -30,7 +30,8 @@ struct TokenLayout {
   int64_t num_real_tokens() const { return real_index_N.size(0); }
 };
 
-// `example_keys` [B] (one a row). Undefined segment ids: no padding, one segment a row.
+// `example_keys` [B] (one a row, well mixed; none: made from the row's number). Undefined segment ids: no padding, one segment a row. Undefined
+// positions: counted from the start of every segment.
 TokenLayout make_layout(int64_t num_rows, int64_t length, const at::Tensor& segment_ids_BL = {}, const at::Tensor& positions_BL = {},
                         const std::vector<uint64_t>& example_keys = {}, const at::Device& device = at::kCPU);
 

@@ -3,7 +3,6 @@
 #include <c10/core/GradMode.h>
 
 #include "ops/autograd.h"
-#include "ops/cuda/ops_cuda.h"
 #include "ops/tensors.h"
 #include "ops/transformer.h"
 
@@ -16,7 +15,7 @@ std::vector<at::Tensor> backward(const BackwardCall& call) {
   const Rows gate = as_rows(call.saved[0]), up = as_rows(call.saved[1]);
   const at::Tensor grad_gate = empty_like(call.saved[0]), grad_up = empty_like(call.saved[1]);
   visit_dtype("gated_gelu", grad, [&]<class T>(T) {
-    cpu::kernels<T>().gated_gelu_backward(data<T>(grad), data<T>(gate.tensor), gate.stride, data<T>(up.tensor), up.stride, data<T>(grad_gate),
+    kernels_for<T>(grad).gated_gelu_backward(data<T>(grad), data<T>(gate.tensor), gate.stride, data<T>(up.tensor), up.stride, data<T>(grad_gate),
                                           data<T>(grad_up), gate.num_rows, gate.num_columns);
   });
   return {grad_gate, grad_up};
@@ -25,7 +24,6 @@ std::vector<at::Tensor> backward(const BackwardCall& call) {
 }  // namespace
 
 at::Tensor gated_gelu(const at::Tensor& gate, const at::Tensor& up) {
-  if (gate.is_cuda()) return cuda::gated_gelu(gate, up);
   if (gate.sizes() != up.sizes() || gate.scalar_type() != up.scalar_type())
     fail(ErrorCode::ShapeMismatch, "[ops.gated_gelu] gate is {} {} but up is {} {}; they must match", c10::toString(gate.scalar_type()), shape_text(gate),
          c10::toString(up.scalar_type()), shape_text(up));
@@ -34,7 +32,7 @@ at::Tensor gated_gelu(const at::Tensor& gate, const at::Tensor& up) {
   const Rows gate_rows = as_rows(gate), up_rows = as_rows(up);
   const at::Tensor y = empty_like(gate);
   visit_dtype("gated_gelu", gate, [&]<class T>(T) {
-    cpu::kernels<T>().gated_gelu(data<T>(gate_rows.tensor), gate_rows.stride, data<T>(up_rows.tensor), up_rows.stride, data<T>(y), gate_rows.num_rows,
+    kernels_for<T>(y).gated_gelu(data<T>(gate_rows.tensor), gate_rows.stride, data<T>(up_rows.tensor), up_rows.stride, data<T>(y), gate_rows.num_rows,
                                  gate_rows.num_columns);
   });
   if (!records) return y;

@@ -40,7 +40,7 @@ struct Problem {
   at::Tensor query_ids, key_ids;
   bool is_causal;
   int64_t query_offset;
-  cpu::DropoutRule dropout;
+  DropoutRule dropout;
   uint64_t dropout_key = 0;
   at::Tensor token_keys;  // undefined: no dropout
 };
@@ -109,14 +109,14 @@ struct Gradients {
 
 template <class T>
 int64_t num_words(int64_t count) {
-  return (count + cpu::kernels<T>().pair - 1) / cpu::kernels<T>().pair;
+  return (count + cpu::attention_kernels<T>().pair - 1) / cpu::attention_kernels<T>().pair;
 }
 
 // One head of one row, for which the tensors are [length, width].
 template <class T>
 class Head {
  public:
-  using A = cpu::Accumulator<T>;
+  using A = Accumulator<T>;
   Head(const Problem& problem, int64_t row, int64_t head) : p_(problem), s_(problem.shape), row_(row), head_(head), tile_rows_(std::min(kTileRows, s_.queries)) {}
 
   void forward(const std::vector<Run>& runs, const at::Tensor& output, const at::Tensor& logsumexp);
@@ -130,13 +130,12 @@ class Head {
   const Problem& p_;
   const Shape& s_;
   const int64_t row_, head_, tile_rows_;
-  const cpu::KernelTable<T>& kernels_ = cpu::kernels<T>();
-  uint64_t dropout_states_[kTileRows];
+  const cpu::AttentionKernels<T>& kernels_ = cpu::attention_kernels<T>();
 };
 
 // Mask, bias and dropout of the queries [begin, begin + rows) of a run.
 template <class T>
-cpu::AttentionTile<cpu::Accumulator<T>> Head<T>::make_tile(const Run& run, int64_t begin, int64_t rows, A* scores, A* key_mask) {
+cpu::AttentionTile<Accumulator<T>> Head<T>::make_tile(const Run& run, int64_t begin, int64_t rows, A* scores, A* key_mask) {
   cpu::AttentionTile<A> tile{.num_rows = rows, .num_keys = run.key_end - run.key_begin, .scores = scores};
   if (p_.is_causal) {
     tile.is_causal = true;
@@ -154,10 +153,9 @@ cpu::AttentionTile<cpu::Accumulator<T>> Head<T>::make_tile(const Run& run, int64
     tile.key_mask = key_mask;
   }
   if (p_.token_keys.defined()) {
-    const uint64_t head_key = cpu::fold_key(p_.dropout_key, static_cast<uint64_t>(head_));
-    const int64_t* token_keys = data<int64_t>(p_.token_keys) + row_ * s_.queries + begin;
-    for (int64_t i = 0; i < rows; ++i) dropout_states_[i] = cpu::fold_key(head_key, static_cast<uint64_t>(token_keys[i]));
-    tile.dropout_states = dropout_states_;
+    tile.dropout_key = p_.dropout_key;
+    tile.head = head_;
+    tile.token_keys = data<int64_t>(p_.token_keys) + row_ * s_.queries + begin;
     tile.dropout = p_.dropout;
   }
   return tile;
@@ -298,7 +296,7 @@ void forward(const Problem& p, const at::Tensor& output, const at::Tensor& logsu
 template <class T>
 at::Tensor backward(const Problem& p, const at::Tensor& output, const at::Tensor& grad_output, const at::Tensor& logsumexp, const Gradients& grads,
                     bool needs_bias) {
-  using A = cpu::Accumulator<T>;
+  using A = Accumulator<T>;
   const Shape& s = p.shape;
   const int64_t bias_size = s.queries * s.keys;
   const int64_t num_parts = needs_bias ? std::clamp<int64_t>((32 + s.heads - 1) / s.heads, 1, std::max<int64_t>(1, s.rows)) : s.rows;

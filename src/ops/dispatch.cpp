@@ -1,7 +1,10 @@
+#include <ATen/ops/arange.h>
+#include <ATen/ops/searchsorted.h>
+#include <ATen/ops/sort.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
 #include "ops/autograd.h"
-#include "ops/cuda/ops_cuda.h"
 #include "ops/routing.h"
 #include "ops/tensors.h"
 
@@ -11,21 +14,22 @@ namespace {
 
 // For every token its assignments, in rising order.
 struct Inverse {
-  std::vector<int64_t> offsets;  // [T + 1]
-  std::vector<int64_t> order;    // [A]
+  at::Tensor offsets;  // int64 [T + 1]
+  at::Tensor order;    // int64 [A]
 };
 Inverse invert(const at::Tensor& token_index, int64_t num_tokens) {
+  if (token_index.is_cuda()) {
+    auto [tokens, order] = at::sort(token_index, /*stable=*/true);
+    return {at::searchsorted(tokens, at::arange(num_tokens + 1, token_index.options())), order};
+  }
   const int64_t count = token_index.numel();
   const int64_t* token = data<int64_t>(token_index);
-  Inverse inverse{std::vector<int64_t>(static_cast<size_t>(num_tokens) + 1), std::vector<int64_t>(static_cast<size_t>(count))};
-  for (int64_t a = 0; a < count; ++a) {
-    if (token[a] < 0 || token[a] >= num_tokens)
-      fail(ErrorCode::InvalidArgument, "[ops.combine] assignment {} is of token {}; there are {} tokens", a, token[a], num_tokens);
-    ++inverse.offsets[static_cast<size_t>(token[a]) + 1];
-  }
-  for (size_t t = 0; t < static_cast<size_t>(num_tokens); ++t) inverse.offsets[t + 1] += inverse.offsets[t];
-  std::vector<int64_t> next(inverse.offsets.begin(), inverse.offsets.end() - 1);
-  for (int64_t a = 0; a < count; ++a) inverse.order[static_cast<size_t>(next[static_cast<size_t>(token[a])]++)] = a;
+  const Inverse inverse{at::zeros({num_tokens + 1}, token_index.options()), at::empty({count}, token_index.options())};
+  int64_t *const offsets = data<int64_t>(inverse.offsets), *const order = data<int64_t>(inverse.order);
+  for (int64_t a = 0; a < count; ++a) ++offsets[token[a] + 1];
+  for (int64_t t = 0; t < num_tokens; ++t) offsets[t + 1] += offsets[t];
+  std::vector<int64_t> next(offsets, offsets + num_tokens);
+  for (int64_t a = 0; a < count; ++a) order[next[static_cast<size_t>(token[a])]++] = a;
   return inverse;
 }
 
@@ -33,8 +37,8 @@ at::Tensor sum_by_token(const at::Tensor& x, const at::Tensor& token_index, cons
   const Inverse inverse = invert(token_index, num_tokens);
   const at::Tensor y = at::empty({num_tokens, x.size(1)}, x.options());
   visit_dtype("combine", x, [&]<class T>(T) {
-    cpu::kernels<T>().sum_rows(data<T>(x), inverse.offsets.data(), inverse.order.data(), data<cpu::Accumulator<T>>(weight), data<T>(y), num_tokens,
-                               x.size(1));
+    kernels_for<T>(x).sum_rows(data<T>(x), data<int64_t>(inverse.offsets), data<int64_t>(inverse.order), data<Accumulator<T>>(weight), data<T>(y),
+                               num_tokens, x.size(1));
   });
   return y;
 }
@@ -42,7 +46,7 @@ at::Tensor sum_by_token(const at::Tensor& x, const at::Tensor& token_index, cons
 at::Tensor gather(const at::Tensor& x, const at::Tensor& token_index, const at::Tensor& weight) {
   const at::Tensor y = at::empty({token_index.numel(), x.size(1)}, x.options());
   visit_dtype("dispatch", x, [&]<class T>(T) {
-    cpu::kernels<T>().gather_rows(data<T>(x), data<int64_t>(token_index), data<cpu::Accumulator<T>>(weight), data<T>(y), y.size(0), y.size(1));
+    kernels_for<T>(x).gather_rows(data<T>(x), data<int64_t>(token_index), data<Accumulator<T>>(weight), data<T>(y), y.size(0), y.size(1));
   });
   return y;
 }
@@ -54,18 +58,22 @@ void check(const char* op, const at::Tensor& x, int64_t rows, const char* what, 
     fail(ErrorCode::ShapeMismatch, "[ops.{}] token_index is {}; int64 [assignments] is expected", op, shape_text(routing.token_index_A));
 }
 
+void check_tokens(const char* op, const at::Tensor& token_index, int64_t num_tokens) {
+  if (token_index.is_cuda()) return;  // looking at them would wait for the device
+  const int64_t* token = data<int64_t>(token_index);
+  for (int64_t a = 0; a < token_index.numel(); ++a)
+    if (token[a] < 0 || token[a] >= num_tokens)
+      fail(ErrorCode::InvalidArgument, "[ops.{}] assignment {} is of token {}; there are {} tokens", op, a, token[a], num_tokens);
+}
+
 }  // namespace
 
 at::Tensor dispatch(const at::Tensor& x_TD, const Routing& routing) {
   check("dispatch", x_TD, routing.num_tokens, "tokens", routing);
-  if (x_TD.is_cuda()) return cuda::dispatch(x_TD, routing);
   const bool records = is_recorded({x_TD});
   const c10::AutoGradMode off(false);
   const at::Tensor token_index = routing.token_index_A.contiguous();
-  const int64_t* token = data<int64_t>(token_index);
-  for (int64_t a = 0; a < token_index.numel(); ++a)
-    if (token[a] < 0 || token[a] >= routing.num_tokens)
-      fail(ErrorCode::InvalidArgument, "[ops.dispatch] assignment {} is of token {}; there are {} tokens", a, token[a], routing.num_tokens);
+  check_tokens("dispatch", token_index, routing.num_tokens);
   const at::Tensor y = gather(x_TD.contiguous(), token_index, {});
   if (!records) return y;
   const c10::AutoGradMode on(true);
@@ -76,7 +84,6 @@ at::Tensor dispatch(const at::Tensor& x_TD, const Routing& routing) {
 
 at::Tensor combine(const at::Tensor& expert_output_AD, const Routing& routing) {
   check("combine", expert_output_AD, routing.token_index_A.numel(), "assignments", routing);
-  if (expert_output_AD.is_cuda()) return cuda::combine(expert_output_AD, routing);
   if (routing.combine_weight_A.numel() != expert_output_AD.size(0))
     fail(ErrorCode::ShapeMismatch, "[ops.combine] combine_weight is {} but there are {} assignments", shape_text(routing.combine_weight_A),
          expert_output_AD.size(0));
@@ -85,6 +92,7 @@ at::Tensor combine(const at::Tensor& expert_output_AD, const Routing& routing) {
   const bool records = is_recorded({expert_output_AD, weight});
   const c10::AutoGradMode off(false);
   const at::Tensor x = expert_output_AD.contiguous(), token_index = routing.token_index_A.contiguous();
+  check_tokens("combine", token_index, routing.num_tokens);
   const at::Tensor y = sum_by_token(x, token_index, weight, routing.num_tokens);
   if (!records) return y;
   const c10::AutoGradMode on(true);
@@ -95,7 +103,7 @@ at::Tensor combine(const at::Tensor& expert_output_AD, const Routing& routing) {
     if (call.is_needed[1]) {
       grad_weight = empty_like(weight_saved);
       visit_dtype("combine", x_saved, [&]<class T>(T) {
-        cpu::kernels<T>().dot_rows(data<T>(x_saved), data<T>(grad), data<int64_t>(index), data<cpu::Accumulator<T>>(grad_weight), x_saved.size(0),
+        kernels_for<T>(grad).dot_rows(data<T>(x_saved), data<T>(grad), data<int64_t>(index), data<Accumulator<T>>(grad_weight), x_saved.size(0),
                                    x_saved.size(1));
       });
     }

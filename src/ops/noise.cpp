@@ -1,7 +1,6 @@
 #include <c10/core/GradMode.h>
 
 #include "ops/autograd.h"
-#include "ops/cuda/ops_cuda.h"
 #include "ops/noise.h"
 #include "ops/tensors.h"
 #include "ops/transformer.h"
@@ -25,7 +24,7 @@ at::Tensor multiply(Kind kind, const at::Tensor& x, double amount, uint64_t key,
   const at::Tensor y = empty_like(input);
   const Rows rows = as_rows(input);
   visit_dtype("dropout", input, [&]<class T>(T) {
-    const auto& table = cpu::kernels<T>();
+    const auto& table = kernels_for<T>(input);
     if (kind == Kind::Dropout)
       table.dropout(data<T>(input), data<T>(y), data<int64_t>(token_keys), key, make_dropout_rule(amount), rows.num_rows, rows.num_columns);
     else
@@ -52,14 +51,12 @@ at::Tensor multiply_recorded(Kind kind, const at::Tensor& x, double amount, cons
 at::Tensor dropout(const at::Tensor& x, double rate, const Noise& noise) {
   if (rate == 0) return x;
   check_dropout_rate("dropout", rate);
-  if (x.is_cuda()) return cuda::dropout(x, rate, noise);
   check("dropout", x, noise);
   return multiply_recorded(Kind::Dropout, x, rate, noise);
 }
 
 at::Tensor jitter(const at::Tensor& x, double epsilon, const Noise& noise) {
   if (epsilon == 0) return x;
-  if (x.is_cuda()) return cuda::jitter(x, epsilon, noise);
   check("jitter", x, noise);
   return multiply_recorded(Kind::Jitter, x, epsilon, noise);
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "ops/autograd.h"
-#include "ops/cuda/ops_cuda.h"
 #include "ops/tensors.h"
 #include "ops/transformer.h"
 
@@ -24,8 +23,8 @@ std::vector<at::Tensor> backward(const BackwardCall& call) {
     partial = empty({parts, rows.num_columns}, weight, weight.scalar_type());
   }
   visit_dtype("rms_norm", x, [&]<class T>(T) {
-    using A = cpu::Accumulator<T>;
-    cpu::kernels<T>().rms_norm_backward(data<T>(grad), data<T>(x), data<A>(weight), data<A>(inverse_rms), data<T>(grad_x), data<A>(grad_weight),
+    using A = Accumulator<T>;
+    kernels_for<T>(x).rms_norm_backward(data<T>(grad), data<T>(x), data<A>(weight), data<A>(inverse_rms), data<T>(grad_x), data<A>(grad_weight),
                                         data<A>(partial), parts, rows.num_rows, rows.num_columns);
   });
   return {grad_x, grad_weight};
@@ -34,7 +33,6 @@ std::vector<at::Tensor> backward(const BackwardCall& call) {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_D, double eps) {
-  if (x.is_cuda()) return cuda::rms_norm(x, weight_D, eps);
   if (x.dim() < 1 || weight_D.dim() != 1 || x.size(-1) != weight_D.size(0))
     fail(ErrorCode::ShapeMismatch, "[ops.rms_norm] weight is {} but x is {}; the last dims must match", shape_text(weight_D), shape_text(x));
   // the conversion is recorded by itself, so that a weight of any dtype gets its gradient
@@ -46,8 +44,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_D, double eps)
   const at::Tensor y = empty_like(input);
   const at::Tensor inverse_rms = records ? empty({rows.num_rows}, weight, weight.scalar_type()) : at::Tensor();
   visit_dtype("rms_norm", input, [&]<class T>(T) {
-    using A = cpu::Accumulator<T>;
-    cpu::kernels<T>().rms_norm(data<T>(input), data<A>(weight), eps, data<T>(y), data<A>(inverse_rms), rows.num_rows, rows.num_columns);
+    using A = Accumulator<T>;
+    kernels_for<T>(input).rms_norm(data<T>(input), data<A>(weight), eps, data<T>(y), data<A>(inverse_rms), rows.num_rows, rows.num_columns);
   });
   if (!records) return y;
   const c10::AutoGradMode on(true);

@@ -81,7 +81,7 @@ at::Tensor relative_position_bias(const at::Tensor& table_NH, int64_t query_leng
   std::vector<int64_t> buckets = make_buckets(query_length, key_length, query_offset, is_bidirectional, num_buckets, max_distance);
   const at::Tensor bias = empty({num_heads, query_length, key_length}, table, table.scalar_type());
   visit_dtype("relative_position_bias", table, [&]<class T>(T) {
-    using A = cpu::Accumulator<T>;
+    using A = Accumulator<T>;
     forward(data<A>(table), data<A>(bias), buckets, num_heads, query_length, key_length);
   });
   if (!records) return bias;
@@ -90,7 +90,7 @@ at::Tensor relative_position_bias(const at::Tensor& table_NH, int64_t query_leng
     const at::Tensor grad = call.grad.contiguous();
     const at::Tensor grad_table = empty({num_buckets, num_heads}, grad, grad.scalar_type());
     visit_dtype("relative_position_bias", grad, [&]<class T>(T) {
-      using A = cpu::Accumulator<T>;
+      using A = Accumulator<T>;
       backward(data<A>(grad), data<A>(grad_table), buckets, num_buckets, num_heads, query_length, key_length);
     });
     return std::vector<at::Tensor>{grad_table};

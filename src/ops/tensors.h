@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cuda/ops_cuda.h"
 
 namespace flanmoe::ops {
 
@@ -17,15 +18,21 @@ T* data(const at::Tensor& tensor) {
   return tensor.defined() ? static_cast<T*>(tensor.data_ptr()) : nullptr;
 }
 
-// function(T{}) with T = float, double or cpu::Bf16 after the dtype of `tensor`.
+// function(T{}) with T = float, double or Bf16 after the dtype of `tensor`.
 template <class Function>
 void visit_dtype(const char* op, const at::Tensor& tensor, Function function) {
   switch (tensor.scalar_type()) {
     case at::kFloat: return function(float{});
     case at::kDouble: return function(double{});
-    case at::kBFloat16: return function(cpu::Bf16{});
+    case at::kBFloat16: return function(Bf16{});
     default: fail(ErrorCode::Unsupported, "[ops.{}] dtype is {}; float32, float64 and bfloat16 are possible", op, c10::toString(tensor.scalar_type()));
   }
+}
+
+// The kernels for the device of `tensor`.
+template <class T>
+const RowKernels<T>& kernels_for(const at::Tensor& tensor) {
+  return tensor.is_cuda() ? cuda::row_kernels<T>() : cpu::row_kernels<T>();
 }
 
 inline at::ScalarType accumulator_dtype(const at::Tensor& tensor) { return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }

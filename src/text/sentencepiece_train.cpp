@@ -26,21 +26,28 @@ class VectorIterator : public sentencepiece::SentenceIterator {
 
 }  // namespace
 
-std::string train_sentencepiece(const std::vector<std::string>& sentences, const VocabularyConfig& config) {
+std::string train_sentencepiece(const std::vector<std::string>& sentences,
+                                const VocabularyConfig& config) {
   silence_sentencepiece();
   if (config.num_pieces < 4 || config.num_pieces > 1'000'000)
-    fail(ErrorCode::InvalidArgument, "[vocabulary] num_pieces is {}, expected 4 to 1000000", config.num_pieces);
+    fail(ErrorCode::InvalidArgument, "[vocabulary] num_pieces is {}, expected 4 to 1000000",
+         config.num_pieces);
   if (!(config.character_coverage > 0 && config.character_coverage <= 1))
-    fail(ErrorCode::InvalidArgument, "[vocabulary] character_coverage is {}, expected a number above 0 and at most 1", config.character_coverage);
+    fail(ErrorCode::InvalidArgument,
+         "[vocabulary] character_coverage is {}, expected a number above 0 and at most 1",
+         config.character_coverage);
   size_t longest = 0;
   bool has_text = false;
   for (const std::string& sentence : sentences) {
     longest = std::max(longest, sentence.size());
     has_text = has_text || sentence.find_first_not_of(" \t\r\n") != std::string::npos;
   }
-  if (!has_text) fail(ErrorCode::InvalidArgument, "[vocabulary] there is no text to train on ({} sentences, all blank)", sentences.size());
+  if (!has_text)
+    fail(ErrorCode::InvalidArgument,
+         "[vocabulary] there is no text to train on ({} sentences, all blank)", sentences.size());
   if (longest >= static_cast<size_t>(std::numeric_limits<int>::max()))
-    fail(ErrorCode::InvalidArgument, "[vocabulary] a sentence has {} bytes, expected less than 2^31", longest);
+    fail(ErrorCode::InvalidArgument,
+         "[vocabulary] a sentence has {} bytes, expected less than 2^31", longest);
 
   const std::unordered_map<std::string, std::string> options = {
       {"model_type", "unigram"},
@@ -69,7 +76,8 @@ std::string train_sentencepiece(const std::vector<std::string>& sentences, const
     // "./src/trainer_interface.cc(660) [(condition)] Vocabulary size too high (2500). ..."
     std::string reason = status.message();
     if (const size_t end = reason.find(")] "); end != std::string::npos) reason.erase(0, end + 3);
-    fail(ErrorCode::InvalidArgument, "[vocabulary] {} sentences do not give {} pieces: {}", sentences.size(), config.num_pieces, reason);
+    fail(ErrorCode::InvalidArgument, "[vocabulary] {} sentences do not give {} pieces: {}",
+         sentences.size(), config.num_pieces, reason);
   }
   return model;
 }

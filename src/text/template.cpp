@@ -9,14 +9,16 @@ namespace flanmoe::text {
 namespace {
 
 bool is_name_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '-' || c == '.';
 }
 
 std::string shorten(std::string_view text) {
   constexpr size_t kShown = 60;
   if (text.size() <= kShown) return std::string(text);
   size_t end = kShown;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not inside a character
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80)
+    --end;  // not inside a character
   return std::string(text.substr(0, end)) + "...";
 }
 
@@ -36,18 +38,25 @@ Template::Template(std::string_view source, const std::string& where) : source_(
       continue;
     }
     if (c == '}')
-      fail(ErrorCode::InvalidConfig, "{}: '}}' at byte {} closes nothing in '{}' (write '}}}}' for a brace)", where, i, shorten(source));
+      fail(ErrorCode::InvalidConfig,
+           "{}: '}}' at byte {} closes nothing in '{}' (write '}}}}' for a brace)", where, i,
+           shorten(source));
     const size_t end = source.find('}', i);
     if (end == std::string_view::npos)
-      fail(ErrorCode::InvalidConfig, "{}: '{{' at byte {} is never closed in '{}' (write '{{{{' for a brace)", where, i, shorten(source));
+      fail(ErrorCode::InvalidConfig,
+           "{}: '{{' at byte {} is never closed in '{}' (write '{{{{' for a brace)", where, i,
+           shorten(source));
     const std::string name(source.substr(i + 1, end - i - 1));
     if (name.empty() || !std::all_of(name.begin(), name.end(), is_name_character))
-      fail(ErrorCode::InvalidConfig, "{}: '{{{}}}' at byte {} is not the name of a field; expected letters, digits, '_', '-' or '.' (write '{{{{' for a brace)",
+      fail(ErrorCode::InvalidConfig,
+           "{}: '{{{}}}' at byte {} is not the name of a field; expected letters, digits, '_', '-' "
+           "or '.' (write '{{{{' for a brace)",
            where, shorten(name), i);
     if (!literal.empty()) parts_.push_back({false, std::move(literal)});
     literal.clear();
     parts_.push_back({true, name});
-    if (std::find(field_names_.begin(), field_names_.end(), name) == field_names_.end()) field_names_.push_back(name);
+    if (std::find(field_names_.begin(), field_names_.end(), name) == field_names_.end())
+      field_names_.push_back(name);
     i = end;
   }
   if (!literal.empty()) parts_.push_back({false, std::move(literal)});

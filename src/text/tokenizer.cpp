@@ -29,15 +29,19 @@ constexpr const char* kJsonFile = "tokenizer.json";
 // Kept as they came, beside spiece.model.
 constexpr const char* kOriginalFiles[] = {kConfigFile, kJsonFile, "special_tokens_map.json"};
 
-std::string sentinel_text(int64_t n) { return fmt::format("{}{}>", kSentinelPrefix, n); }
+std::string sentinel_text(int64_t n) {
+  return fmt::format("{}{}>", kSentinelPrefix, n);
+}
 
-// The N of "<extra_id_N>" at the start of `text`, and how many bytes that takes; nothing where N has leading zeros or is too long.
+// The N of "<extra_id_N>" at the start of `text`, and how many bytes that takes; nothing where N
+// has leading zeros or is too long.
 std::optional<std::pair<int64_t, size_t>> parse_sentinel(std::string_view text) {
   if (!text.starts_with(kSentinelPrefix)) return std::nullopt;
   size_t i = kSentinelPrefix.size();
   const size_t first = i;
   int64_t n = 0;
-  while (i < text.size() && text[i] >= '0' && text[i] <= '9' && i - first < 9) n = n * 10 + (text[i++] - '0');
+  while (i < text.size() && text[i] >= '0' && text[i] <= '9' && i - first < 9)
+    n = n * 10 + (text[i++] - '0');
   if (i == first || i >= text.size() || text[i] != '>') return std::nullopt;
   if (text[first] == '0' && i - first > 1) return std::nullopt;
   return std::pair{n, i + 1};
@@ -72,28 +76,38 @@ struct SpecialTokens {
   std::set<std::string> added;  // every added token that a file names
 };
 
-SpecialTokens read_special_tokens(const std::map<std::string, std::string>& originals, const std::string& folder) {
+SpecialTokens read_special_tokens(const std::map<std::string, std::string>& originals,
+                                  const std::string& folder) {
   SpecialTokens result;
   if (const auto file = originals.find(kConfigFile); file != originals.end()) {
     const std::string where = folder + "/" + kConfigFile;
     const Json config = parse_json(file->second, where);
-    if (!config.is_object()) fail(ErrorCode::CorruptFile, "{}: expected an object, found {}", where, config.type_name());
-    for (const char* key : {"additional_special_tokens", "extra_special_tokens", "added_tokens_decoder"})
-      if (const auto found = config.find(key); found != config.end()) collect_tokens(*found, result.added);
+    if (!config.is_object())
+      fail(ErrorCode::CorruptFile, "{}: expected an object, found {}", where, config.type_name());
+    for (const char* key :
+         {"additional_special_tokens", "extra_special_tokens", "added_tokens_decoder"})
+      if (const auto found = config.find(key); found != config.end())
+        collect_tokens(*found, result.added);
     if (const auto found = config.find("extra_ids"); found != config.end() && !found->is_null()) {
-      if (!found->is_number_integer() || found->get<double>() < 0 || found->get<double>() > static_cast<double>(kMaxNumSentinels))
-        fail(ErrorCode::CorruptFile, "{}: extra_ids is {}, expected a whole number from 0 to {}", where, found->dump(), kMaxNumSentinels);
+      if (!found->is_number_integer() || found->get<double>() < 0 ||
+          found->get<double>() > static_cast<double>(kMaxNumSentinels))
+        fail(ErrorCode::CorruptFile, "{}: extra_ids is {}, expected a whole number from 0 to {}",
+             where, found->dump(), kMaxNumSentinels);
       result.num_sentinels = found->get<int64_t>();
     }
   }
   if (const auto file = originals.find(kJsonFile); file != originals.end()) {
     const std::string where = folder + "/" + kJsonFile;
     const Json tokenizer = parse_json(file->second, where);
-    if (!tokenizer.is_object()) fail(ErrorCode::CorruptFile, "{}: expected an object, found {}", where, tokenizer.type_name());
-    if (const auto found = tokenizer.find("added_tokens"); found != tokenizer.end()) collect_tokens(*found, result.added);
+    if (!tokenizer.is_object())
+      fail(ErrorCode::CorruptFile, "{}: expected an object, found {}", where,
+           tokenizer.type_name());
+    if (const auto found = tokenizer.find("added_tokens"); found != tokenizer.end())
+      collect_tokens(*found, result.added);
   }
   if (!result.num_sentinels)
-    if (const int64_t count = count_sentinels(result.added); count > 0) result.num_sentinels = count;
+    if (const int64_t count = count_sentinels(result.added); count > 0)
+      result.num_sentinels = count;
   return result;
 }
 
@@ -107,11 +121,20 @@ class ProtoFields {
     value_ = 0;
     content_ = {};
     switch (tag & 7) {
-      case 0: value_ = read_varint(); break;
-      case 1: content_ = take(8); break;
-      case 2: content_ = take(read_varint()); break;
-      case 5: content_ = take(4); break;
-      default: is_broken_ = true;
+      case 0:
+        value_ = read_varint();
+        break;
+      case 1:
+        content_ = take(8);
+        break;
+      case 2:
+        content_ = take(read_varint());
+        break;
+      case 5:
+        content_ = take(4);
+        break;
+      default:
+        is_broken_ = true;
     }
     return !is_broken_;
   }
@@ -146,12 +169,13 @@ class ProtoFields {
 
 // What the library does not tell of a ModelProto.
 struct ModelFacts {
-  bool is_unigram = true;      // trainer_spec.model_type
+  bool is_unigram = true;     // trainer_spec.model_type
   std::string_view charsmap;  // normalizer_spec.precompiled_charsmap
 };
 
 ModelFacts read_model_facts(std::string_view model_bytes) {
-  constexpr uint64_t kTrainerSpec = 2, kModelType = 3, kUnigram = 1, kNormalizerSpec = 3, kCharsmap = 2;
+  constexpr uint64_t kTrainerSpec = 2, kModelType = 3, kUnigram = 1, kNormalizerSpec = 3,
+                     kCharsmap = 2;
   ModelFacts facts;
   for (ProtoFields model(model_bytes); model.next();) {
     if (model.field() == kTrainerSpec)
@@ -164,7 +188,8 @@ ModelFacts read_model_facts(std::string_view model_bytes) {
   return facts;
 }
 
-std::optional<Unigram> make_unigram(const sentencepiece::SentencePieceProcessor& processor, std::string_view model_bytes) {
+std::optional<Unigram> make_unigram(const sentencepiece::SentencePieceProcessor& processor,
+                                    std::string_view model_bytes) {
   if (!read_model_facts(model_bytes).is_unigram) return std::nullopt;
   std::vector<Unigram::Piece> pieces;
   for (int id = 0; id < processor.GetPieceSize(); ++id) {
@@ -175,10 +200,12 @@ std::optional<Unigram> make_unigram(const sentencepiece::SentencePieceProcessor&
   return Unigram(std::move(pieces), Tokenizer::kUnkId);
 }
 
-std::string make_tokenizer_config(const std::vector<std::pair<int64_t, std::string>>& special, int64_t num_sentinels) {
+std::string make_tokenizer_config(const std::vector<std::pair<int64_t, std::string>>& special,
+                                  int64_t num_sentinels) {
   Json added = Json::object(), additional = Json::array();
   for (const auto& [id, text] : special) {
-    added[std::to_string(id)] = {{"content", text}, {"lstrip", false}, {"normalized", false}, {"rstrip", false}, {"single_word", false}, {"special", true}};
+    added[std::to_string(id)] = {{"content", text}, {"lstrip", false},      {"normalized", false},
+                                 {"rstrip", false}, {"single_word", false}, {"special", true}};
   }
   for (int64_t n = 0; n < num_sentinels; ++n) additional.push_back(sentinel_text(n));
   Json config;
@@ -204,20 +231,25 @@ struct Tokenizer::State {
   sentencepiece::SentencePieceProcessor processor;
   int64_t num_pieces = 0;
   int64_t num_sentinels = 0;
-  // mT5 has its sentinels inside spiece.model ("▁<extra_id_0>"): they are then pieces, not ids on top.
+  // mT5 has its sentinels inside spiece.model ("▁<extra_id_0>"): they are then pieces, not ids on
+  // top.
   bool has_own_sentinels = false;
-  // Segments what SentencePiece normalised; absent for models of another type, or with pieces for bytes.
+  // Segments what SentencePiece normalised; absent for models of another type, or with pieces for
+  // bytes.
   std::optional<Unigram> unigram;
 
   int64_t size() const { return num_pieces + (has_own_sentinels ? 0 : num_sentinels); }
   bool is_sentinel(int32_t id) const { return id >= size() - num_sentinels && id < size(); }
   bool is_special(int32_t id) const {
-    return id >= size() || is_sentinel(id) || id == kUnkId || processor.IsUnknown(id) || processor.IsControl(id);
+    return id >= size() || is_sentinel(id) || id == kUnkId || processor.IsUnknown(id) ||
+           processor.IsControl(id);
   }
 
   // The special token at the start of `text` and its length.
   std::optional<std::pair<int32_t, size_t>> match_special(std::string_view text) const {
-    for (const auto& [id, token] : {std::pair<int32_t, std::string_view>{kPadId, "<pad>"}, {kEosId, "</s>"}, {kUnkId, "<unk>"}})
+    for (const auto& [id, token] : {std::pair<int32_t, std::string_view>{kPadId, "<pad>"},
+                                    {kEosId, "</s>"},
+                                    {kUnkId, "<unk>"}})
       if (text.starts_with(token)) return std::pair{id, token.size()};
     if (has_own_sentinels) return std::nullopt;
     const auto sentinel = parse_sentinel(text);
@@ -228,7 +260,9 @@ struct Tokenizer::State {
   void append_encoded(std::string_view text, std::vector<int32_t>& ids) const {
     if (text.empty()) return;
     const auto check = [&](const sentencepiece::util::Status& status) {
-      if (!status.ok()) fail(ErrorCode::Internal, "[tokenizer] SentencePiece cannot encode {} bytes: {}", text.size(), status.message());
+      if (!status.ok())
+        fail(ErrorCode::Internal, "[tokenizer] SentencePiece cannot encode {} bytes: {}",
+             text.size(), status.message());
     };
     if (unigram) {
       std::vector<std::string> pieces;
@@ -243,20 +277,29 @@ struct Tokenizer::State {
     }
   }
 
-  static std::shared_ptr<State> make(std::string bytes, int64_t num_sentinels, const std::string& where) {
+  static std::shared_ptr<State> make(std::string bytes, int64_t num_sentinels,
+                                     const std::string& where) {
     silence_sentencepiece();
     if (num_sentinels < 0 || num_sentinels > kMaxNumSentinels)
-      fail(ErrorCode::InvalidArgument, "[tokenizer] num_sentinels is {}, expected 0 to {}", num_sentinels, kMaxNumSentinels);
+      fail(ErrorCode::InvalidArgument, "[tokenizer] num_sentinels is {}, expected 0 to {}",
+           num_sentinels, kMaxNumSentinels);
     auto state = std::make_shared<State>();
     state->bytes = std::move(bytes);
-    if (state->bytes.empty()) fail(ErrorCode::CorruptFile, "{}: empty, expected a SentencePiece model", where);
-    const auto status = state->processor.LoadFromSerializedProto({state->bytes.data(), state->bytes.size()});
-    if (!status.ok()) fail(ErrorCode::CorruptFile, "{}: not a SentencePiece model: {}", where, status.message());
+    if (state->bytes.empty())
+      fail(ErrorCode::CorruptFile, "{}: empty, expected a SentencePiece model", where);
+    const auto status =
+        state->processor.LoadFromSerializedProto({state->bytes.data(), state->bytes.size()});
+    if (!status.ok())
+      fail(ErrorCode::CorruptFile, "{}: not a SentencePiece model: {}", where, status.message());
     state->num_pieces = state->processor.GetPieceSize();
     const auto& processor = state->processor;
-    if (state->num_pieces < 3 || processor.IdToPiece(kPadId) != "<pad>" || processor.IdToPiece(kEosId) != "</s>" || !processor.IsUnknown(kUnkId))
-      fail(ErrorCode::Unsupported, "{}: expected T5's special pieces '<pad>' 0, '</s>' 1 and unknown 2; found {} pieces that begin with '{}', '{}', '{}'", where,
-           state->num_pieces, state->num_pieces > 0 ? processor.IdToPiece(0) : "", state->num_pieces > 1 ? processor.IdToPiece(1) : "",
+    if (state->num_pieces < 3 || processor.IdToPiece(kPadId) != "<pad>" ||
+        processor.IdToPiece(kEosId) != "</s>" || !processor.IsUnknown(kUnkId))
+      fail(ErrorCode::Unsupported,
+           "{}: expected T5's special pieces '<pad>' 0, '</s>' 1 and unknown 2; found {} pieces "
+           "that begin with '{}', '{}', '{}'",
+           where, state->num_pieces, state->num_pieces > 0 ? processor.IdToPiece(0) : "",
+           state->num_pieces > 1 ? processor.IdToPiece(1) : "",
            state->num_pieces > 2 ? processor.IdToPiece(2) : "");
     state->unigram = make_unigram(processor, state->bytes);
     state->num_sentinels = num_sentinels;
@@ -266,7 +309,8 @@ struct Tokenizer::State {
         if (piece.starts_with(kSpaceMark)) piece.remove_prefix(kSpaceMark.size());
         return piece == sentinel_text(n);
       };
-      while (state->num_sentinels < state->num_pieces - 3 && is_own(state->num_sentinels)) ++state->num_sentinels;
+      while (state->num_sentinels < state->num_pieces - 3 && is_own(state->num_sentinels))
+        ++state->num_sentinels;
       state->has_own_sentinels = state->num_sentinels > 0;
     }
     return state;
@@ -280,7 +324,8 @@ Tokenizer Tokenizer::load(const std::string& folder) {
     if (is_file(folder + "/" + name)) originals[name] = read_file(folder + "/" + name);
   const bool has_model = is_file(path);
   if (!has_model && !originals.contains(kJsonFile))
-    fail(ErrorCode::NotFound, "[tokenizer] '{}' has neither {} nor {}{}", folder, kModelFile, kJsonFile, is_folder(folder) ? "" : " (there is no such folder)");
+    fail(ErrorCode::NotFound, "[tokenizer] '{}' has neither {} nor {}{}", folder, kModelFile,
+         kJsonFile, is_folder(folder) ? "" : " (there is no such folder)");
   SpecialTokens special = read_special_tokens(originals, folder);
   std::string bytes;
   if (has_model) {
@@ -291,12 +336,16 @@ Tokenizer Tokenizer::load(const std::string& folder) {
     bytes = std::move(rebuilt.bytes);
     if (rebuilt.num_sentinels > 0) special.num_sentinels = rebuilt.num_sentinels;
   }
-  auto state = State::make(std::move(bytes), special.num_sentinels.value_or(kDefaultNumSentinels), has_model ? path : folder + "/" + kJsonFile);
+  auto state = State::make(std::move(bytes), special.num_sentinels.value_or(kDefaultNumSentinels),
+                           has_model ? path : folder + "/" + kJsonFile);
   state->originals = std::move(originals);
   for (const std::string& token : special.added) {
     const auto known = state->match_special(token);
-    if ((known && known->second == token.size()) || (state->has_own_sentinels && parse_sentinel(token))) continue;
-    log::warn("[tokenizer] {}: the added token '{}' is not one of T5's and is read as plain text", folder, token);
+    if ((known && known->second == token.size()) ||
+        (state->has_own_sentinels && parse_sentinel(token)))
+      continue;
+    log::warn("[tokenizer] {}: the added token '{}' is not one of T5's and is read as plain text",
+              folder, token);
   }
   Tokenizer tokenizer;
   tokenizer.state_ = std::move(state);
@@ -329,7 +378,8 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
 
 std::vector<int32_t> Tokenizer::encode_with_eos(std::string_view text, int64_t max_length) const {
   std::vector<int32_t> ids = encode(text);
-  if (max_length > 0 && static_cast<int64_t>(ids.size()) >= max_length) ids.resize(static_cast<size_t>(max_length - 1));
+  if (max_length > 0 && static_cast<int64_t>(ids.size()) >= max_length)
+    ids.resize(static_cast<size_t>(max_length - 1));
   ids.push_back(kEosId);
   return ids;
 }
@@ -338,7 +388,9 @@ std::string Tokenizer::decode(const std::vector<int32_t>& ids, bool skips_specia
   std::string result;
   bool is_first = true;
   for (const int32_t id : ids) {
-    if (id < 0) fail(ErrorCode::InvalidArgument, "[tokenizer] id {} cannot be decoded, expected 0 or more", id);
+    if (id < 0)
+      fail(ErrorCode::InvalidArgument, "[tokenizer] id {} cannot be decoded, expected 0 or more",
+           id);
     const bool is_special = state_->is_special(id);
     if (is_special && skips_special) continue;
     const std::string text = piece(id);
@@ -362,38 +414,53 @@ std::string Tokenizer::decode(const std::vector<int32_t>& ids, bool skips_specia
 }
 
 std::string Tokenizer::piece(int32_t id) const {
-  if (id < 0) fail(ErrorCode::InvalidArgument, "[tokenizer] id {} has no piece, expected 0 or more", id);
+  if (id < 0)
+    fail(ErrorCode::InvalidArgument, "[tokenizer] id {} has no piece, expected 0 or more", id);
   if (id < state_->num_pieces) return state_->processor.IdToPiece(id);
   if (id < state_->size()) return sentinel_text(state_->size() - 1 - id);
   return fmt::format("<unused_{}>", id);
 }
 
-int64_t Tokenizer::num_sentinels() const { return state_->num_sentinels; }
+int64_t Tokenizer::num_sentinels() const {
+  return state_->num_sentinels;
+}
 
 int32_t Tokenizer::sentinel_id(int64_t n) const {
   if (n < 0 || n >= state_->num_sentinels)
-    fail(ErrorCode::InvalidArgument, "[tokenizer] sentinel <extra_id_{}> was asked for, and the tokenizer has {}", n, state_->num_sentinels);
+    fail(ErrorCode::InvalidArgument,
+         "[tokenizer] sentinel <extra_id_{}> was asked for, and the tokenizer has {}", n,
+         state_->num_sentinels);
   return static_cast<int32_t>(state_->size() - 1 - n);
 }
 
-int64_t Tokenizer::size() const { return state_->size(); }
+int64_t Tokenizer::size() const {
+  return state_->size();
+}
 
 void Tokenizer::save(const std::string& folder) const {
   make_folders(folder);
   write_file_atomically(folder + "/" + kModelFile, state_->bytes);
-  for (const auto& [name, content] : state_->originals) write_file_atomically(folder + "/" + name, content);
+  for (const auto& [name, content] : state_->originals)
+    write_file_atomically(folder + "/" + name, content);
   if (state_->originals.empty() && state_->unigram && !state_->has_own_sentinels) {
     std::vector<ScoredPiece> pieces;
-    for (int id = 0; id < state_->num_pieces; ++id) pieces.push_back({state_->processor.IdToPiece(id), state_->processor.GetScore(id)});
-    write_file_atomically(folder + "/" + kJsonFile, make_tokenizer_json(pieces, read_model_facts(state_->bytes).charsmap, state_->num_sentinels));
+    for (int id = 0; id < state_->num_pieces; ++id)
+      pieces.push_back({state_->processor.IdToPiece(id), state_->processor.GetScore(id)});
+    write_file_atomically(folder + "/" + kJsonFile,
+                          make_tokenizer_json(pieces, read_model_facts(state_->bytes).charsmap,
+                                              state_->num_sentinels));
   }
   if (state_->originals.contains(kConfigFile)) return;
-  std::vector<std::pair<int64_t, std::string>> special = {{kPadId, "<pad>"}, {kEosId, "</s>"}, {kUnkId, "<unk>"}};
+  std::vector<std::pair<int64_t, std::string>> special = {
+      {kPadId, "<pad>"}, {kEosId, "</s>"}, {kUnkId, "<unk>"}};
   const int64_t num_added = state_->has_own_sentinels ? 0 : state_->num_sentinels;
-  for (int64_t n = num_added - 1; n >= 0; --n) special.emplace_back(state_->size() - 1 - n, sentinel_text(n));
+  for (int64_t n = num_added - 1; n >= 0; --n)
+    special.emplace_back(state_->size() - 1 - n, sentinel_text(n));
   write_file_atomically(folder + "/" + kConfigFile, make_tokenizer_config(special, num_added));
 }
 
-std::string Tokenizer::content_hash() const { return hash_text(state_->bytes); }
+std::string Tokenizer::content_hash() const {
+  return hash_text(state_->bytes);
+}
 
 }  // namespace flanmoe::text

@@ -1,4 +1,5 @@
-// tokenizer.json, which `transformers` 5 saves without a spiece.model beside it, and loads without the SentencePiece library.
+// tokenizer.json, which `transformers` 5 saves without a spiece.model beside it, and loads without
+// the SentencePiece library.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ struct RebuiltModel {
   int64_t num_sentinels = 0;  // <extra_id_N> that stood at the end of the vocabulary
 };
 
-// Throws CorruptFile, Unsupported (not a Unigram tokenizer, or a normalisation that is not SentencePiece's).
+// Throws CorruptFile, Unsupported (not a Unigram tokenizer, or a normalisation that is not
+// SentencePiece's).
 RebuiltModel rebuild_sentencepiece(const Json& tokenizer, const std::string& where);
 
 struct ScoredPiece {
@@ -23,7 +25,9 @@ struct ScoredPiece {
   float score = 0;
 };
 
-// The file that `transformers` makes of a T5 tokenizer. `charsmap`: the table of SentencePiece's normaliser.
-std::string make_tokenizer_json(const std::vector<ScoredPiece>& pieces, std::string_view charsmap, int64_t num_sentinels);
+// The file that `transformers` makes of a T5 tokenizer. `charsmap`: the table of SentencePiece's
+// normaliser.
+std::string make_tokenizer_json(const std::vector<ScoredPiece>& pieces, std::string_view charsmap,
+                                int64_t num_sentinels);
 
 }  // namespace flanmoe::text

@@ -15,13 +15,16 @@ size_t character_bytes(unsigned char first) {
 
 }  // namespace
 
-Unigram::Unigram(std::vector<Piece> pieces, int32_t unknown_id) : pieces_(std::move(pieces)), unknown_id_(unknown_id) {
-  std::stable_sort(pieces_.begin(), pieces_.end(), [](const Piece& a, const Piece& b) { return a.text < b.text; });
+Unigram::Unigram(std::vector<Piece> pieces, int32_t unknown_id)
+    : pieces_(std::move(pieces)), unknown_id_(unknown_id) {
+  std::stable_sort(pieces_.begin(), pieces_.end(),
+                   [](const Piece& a, const Piece& b) { return a.text < b.text; });
   double worst = 0;
   for (const Piece& piece : pieces_) worst = std::min(worst, static_cast<double>(piece.score));
   unknown_score_ = worst - kUnknownPenalty;
 
-  // Breadth first, so that the edges of a node lie together: each node stands for the pieces [begin, end) with a common prefix.
+  // Breadth first, so that the edges of a node lie together: each node stands for the pieces
+  // [begin, end) with a common prefix.
   struct Range {
     size_t begin, end, depth;
   };
@@ -52,7 +55,9 @@ int32_t Unigram::find_child(int32_t node, unsigned char byte) const {
   const auto first = edge_bytes_.begin() + nodes_[static_cast<size_t>(node)].first_edge;
   const auto last = first + nodes_[static_cast<size_t>(node)].num_edges;
   const auto found = std::lower_bound(first, last, byte);
-  return found == last || *found != byte ? -1 : edge_nodes_[static_cast<size_t>(found - edge_bytes_.begin())];
+  return found == last || *found != byte
+             ? -1
+             : edge_nodes_[static_cast<size_t>(found - edge_bytes_.begin())];
 }
 
 void Unigram::encode(std::string_view normalized, std::vector<int32_t>& ids) const {
@@ -77,7 +82,8 @@ void Unigram::encode(std::string_view normalized, std::vector<int32_t>& ids) con
       if (node < 0) break;
       const int32_t piece = nodes_[static_cast<size_t>(node)].piece;
       if (piece < 0) continue;
-      offer(begin, end, static_cast<double>(pieces_[static_cast<size_t>(piece)].score), pieces_[static_cast<size_t>(piece)].id);
+      offer(begin, end, static_cast<double>(pieces_[static_cast<size_t>(piece)].score),
+            pieces_[static_cast<size_t>(piece)].id);
       has_piece = has_piece || end == begin + step;
     }
     if (!has_piece) offer(begin, begin + step, unknown_score_, unknown_id_);
@@ -85,7 +91,8 @@ void Unigram::encode(std::string_view normalized, std::vector<int32_t>& ids) con
 
   const size_t first = ids.size();
   for (size_t end = size; end > 0; end = best[end].begin)
-    if (best[end].id != unknown_id_ || ids.size() == first || ids.back() != unknown_id_) ids.push_back(best[end].id);
+    if (best[end].id != unknown_id_ || ids.size() == first || ids.back() != unknown_id_)
+      ids.push_back(best[end].id);
   std::reverse(ids.begin() + static_cast<std::ptrdiff_t>(first), ids.end());
 }
 

@@ -1,8 +1,9 @@
 // The best segmentation of a text into the pieces of a Unigram model, in double precision.
 //
-// SentencePiece 0.1.97 adds up scores in single precision over the whole text, so that equally good segmentations ("0"+"00" and
-// "00"+"0") are told apart by rounding, differently at every place. Sums of float scores are exact here, and a tie goes to the
-// segmentation whose last piece is longer: what `transformers` and later releases of SentencePiece do.
+// SentencePiece 0.1.97 adds up scores in single precision over the whole text, so that equally good
+// segmentations ("0"+"00" and "00"+"0") are told apart by rounding, differently at every place.
+// Sums of float scores are exact here, and a tie goes to the segmentation whose last piece is
+// longer: what `transformers` and later releases of SentencePiece do.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,8 @@ class Unigram {
   };
   // `pieces`: those that may be used; of several with the same text the first counts.
   Unigram(std::vector<Piece> pieces, int32_t unknown_id);
-  // `normalized` is UTF-8 with U+2581 for spaces. Appends; a run of characters without a piece is one `unknown_id`.
+  // `normalized` is UTF-8 with U+2581 for spaces. Appends; a run of characters without a piece is
+  // one `unknown_id`.
   void encode(std::string_view normalized, std::vector<int32_t>& ids) const;
 
  private:

@@ -26,14 +26,16 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
   const std::string& path() const { return path_; }
-  size_t num_files() const { return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(path_), {})); }
+  size_t num_files() const {
+    return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(path_), {}));
+  }
 
  private:
   std::string path_;
 };
 
-// Without the sync that write_file_atomically() does, for the many files of a fuzz test. A new file each time: ext4 syncs one that is
-// truncated and written again.
+// Without the sync that write_file_atomically() does, for the many files of a fuzz test. A new file
+// each time: ext4 syncs one that is truncated and written again.
 inline void write_plainly(const std::string& path, const std::string& content) {
   std::filesystem::remove(path);
   std::ofstream stream(path, std::ios::binary | std::ios::trunc);
@@ -63,7 +65,8 @@ void expect_error(Function function) {
 inline bool is_same_tensor(const at::Tensor& a, const at::Tensor& b) {
   if (a.scalar_type() != b.scalar_type() || a.sizes() != b.sizes()) return false;
   const at::Tensor dense_a = a.contiguous(), dense_b = b.contiguous();
-  return dense_a.nbytes() == 0 || std::memcmp(dense_a.const_data_ptr(), dense_b.const_data_ptr(), dense_a.nbytes()) == 0;
+  return dense_a.nbytes() == 0 ||
+         std::memcmp(dense_a.const_data_ptr(), dense_b.const_data_ptr(), dense_a.nbytes()) == 0;
 }
 
 // Reads every byte, so that a sanitizer sees one that is not there.

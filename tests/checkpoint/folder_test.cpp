@@ -13,7 +13,9 @@ namespace {
 
 NamedTensors make_tensors() {
   NamedTensors tensors;
-  for (int i = 0; i < 5; ++i) tensors[fmt::format("layer.{}.weight", i)] = at::full({10}, i, at::TensorOptions().dtype(at::kFloat));
+  for (int i = 0; i < 5; ++i)
+    tensors[fmt::format("layer.{}.weight", i)] =
+        at::full({10}, i, at::TensorOptions().dtype(at::kFloat));
   return tensors;
 }
 
@@ -63,9 +65,12 @@ TEST(CheckpointFolder, WholeFileIsPreferredToShards) {
 TEST(CheckpointFolder, NamesTheFourFilesThatAreMissing) {
   TemporaryFolder folder;
   const std::string message = error_of(ErrorCode::NotFound, [&] { load_folder(folder.path()); });
-  for (const char* name : {"model.safetensors,", "model.safetensors.index.json", "pytorch_model.bin,", "pytorch_model.bin.index.json"})
+  for (const char* name : {"model.safetensors,", "model.safetensors.index.json",
+                           "pytorch_model.bin,", "pytorch_model.bin.index.json"})
     EXPECT_NE(message.find(name), std::string::npos) << message;
-  EXPECT_NE(error_of(ErrorCode::NotFound, [&] { load_folder(folder / "none"); }).find("no such folder"), std::string::npos);
+  EXPECT_NE(
+      error_of(ErrorCode::NotFound, [&] { load_folder(folder / "none"); }).find("no such folder"),
+      std::string::npos);
 }
 
 TEST(CheckpointFolder, SaysWhatIsWrongWithAnIndex) {
@@ -80,12 +85,23 @@ TEST(CheckpointFolder, SaysWhatIsWrongWithAnIndex) {
   for (const auto& [name, tensor] : make_tensors()) good += "\"" + name + "\":\"a.safetensors\",";
   load(good.substr(0, good.size() - 1) + "}}");
 
-  const auto message_of = [&](ErrorCode code, const std::string& index) { return error_of(code, [&] { load(index); }); };
-  EXPECT_NE(message_of(ErrorCode::CorruptFile, good + R"("layer.9.weight":"a.safetensors"}})").find("'layer.9.weight'"), std::string::npos);
-  EXPECT_NE(message_of(ErrorCode::NotFound, good + R"("w":"b.safetensors"}})").find("b.safetensors"), std::string::npos);
-  EXPECT_NE(message_of(ErrorCode::CorruptFile, R"({"weight_map":{"layer.0.weight":"a.safetensors"}})").find("'layer.1.weight'"), std::string::npos);
-  for (const char* wrong : {"", "{", "[]", "3", "{}", R"({"weight_map":[]})", R"({"weight_map":{"a":1}})", R"({"weight_map":{"a":"../a.safetensors"}})",
-                            R"({"weight_map":{"a":""}})", R"({"weight_map":{"a":".."}})", "{\"weight_map\":{\"a\":\"b\\u0000\"}}"})
+  const auto message_of = [&](ErrorCode code, const std::string& index) {
+    return error_of(code, [&] { load(index); });
+  };
+  EXPECT_NE(message_of(ErrorCode::CorruptFile, good + R"("layer.9.weight":"a.safetensors"}})")
+                .find("'layer.9.weight'"),
+            std::string::npos);
+  EXPECT_NE(
+      message_of(ErrorCode::NotFound, good + R"("w":"b.safetensors"}})").find("b.safetensors"),
+      std::string::npos);
+  EXPECT_NE(
+      message_of(ErrorCode::CorruptFile, R"({"weight_map":{"layer.0.weight":"a.safetensors"}})")
+          .find("'layer.1.weight'"),
+      std::string::npos);
+  for (const char* wrong :
+       {"", "{", "[]", "3", "{}", R"({"weight_map":[]})", R"({"weight_map":{"a":1}})",
+        R"({"weight_map":{"a":"../a.safetensors"}})", R"({"weight_map":{"a":""}})",
+        R"({"weight_map":{"a":".."}})", "{\"weight_map\":{\"a\":\"b\\u0000\"}}"})
     message_of(ErrorCode::CorruptFile, wrong);
 }
 

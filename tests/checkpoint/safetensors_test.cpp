@@ -19,14 +19,16 @@ at::Tensor make_tensor(std::vector<int64_t> shape, at::ScalarType dtype, uint64_
   at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
   const RandomKey key(seed, RandomPurpose::Generator);
   auto* bytes = static_cast<unsigned char*>(tensor.data_ptr());
-  for (size_t i = 0; i < tensor.nbytes(); ++i) bytes[i] = static_cast<unsigned char>(key.bits(i)) & (dtype == at::kBool ? 1 : 255);
+  for (size_t i = 0; i < tensor.nbytes(); ++i)
+    bytes[i] = static_cast<unsigned char>(key.bits(i)) & (dtype == at::kBool ? 1 : 255);
   return tensor;
 }
 
 NamedTensors make_tensors() {
   NamedTensors tensors;
   uint64_t seed = 0;
-  for (const auto dtype : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16, at::kLong, at::kInt, at::kShort, at::kChar, at::kByte, at::kBool}) {
+  for (const auto dtype : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16, at::kLong, at::kInt,
+                           at::kShort, at::kChar, at::kByte, at::kBool}) {
     const std::string name = at::toString(dtype);
     tensors["a." + name] = make_tensor({3, 5, 2}, dtype, ++seed);
     tensors["b." + name] = make_tensor({}, dtype, ++seed);
@@ -57,7 +59,8 @@ TEST(Safetensors, SavedTensorsLoadTheSame) {
   save_safetensors(folder / "x", tensors, {{"format", "pt"}, {"note", "\"quoted\"\n"}});
   std::map<std::string, std::string> metadata;
   expect_same(load_safetensors(folder / "x", &metadata), tensors);
-  EXPECT_EQ(metadata, (std::map<std::string, std::string>{{"format", "pt"}, {"note", "\"quoted\"\n"}}));
+  EXPECT_EQ(metadata,
+            (std::map<std::string, std::string>{{"format", "pt"}, {"note", "\"quoted\"\n"}}));
   EXPECT_EQ(folder.num_files(), 1u);
 }
 
@@ -67,7 +70,8 @@ TEST(Safetensors, SameTensorsGiveTheSameBytesAligned) {
   save_safetensors(folder / "y", make_tensors());
   const std::string bytes = read_file(folder / "x");
   EXPECT_EQ(bytes, read_file(folder / "y"));
-  EXPECT_EQ(static_cast<unsigned char>(bytes[0]) % 8, 0);  // the header's length, so that the data begin at a multiple of 8
+  EXPECT_EQ(static_cast<unsigned char>(bytes[0]) % 8,
+            0);  // the header's length, so that the data begin at a multiple of 8
   EXPECT_EQ(bytes.substr(8, 34), "{\"__metadata__\":{\"format\":\"pt\"},\"\\");
   EXPECT_LT(bytes.find("a.Double"), bytes.find("a.Float"));
   EXPECT_LT(bytes.find("a.Int"), bytes.find("a.BFloat16"));
@@ -91,7 +95,9 @@ TEST(Safetensors, FilesOfThePythonLibraryAreWrittenBackByteForByteButForTheOrder
 TEST(Safetensors, ViewsAreSavedAsTheyLook) {
   TemporaryFolder folder;
   const at::Tensor base = make_tensor({4, 6}, at::kFloat, 1);
-  const NamedTensors tensors = {{"t", base.t()}, {"s", base.slice(0, 1, 3)}, {"e", base.select(1, 0).unsqueeze(1).expand({4, 3})}};
+  const NamedTensors tensors = {{"t", base.t()},
+                                {"s", base.slice(0, 1, 3)},
+                                {"e", base.select(1, 0).unsqueeze(1).expand({4, 3})}};
   save_safetensors(folder / "x", tensors);
   expect_same(load_safetensors(folder / "x"), tensors);
 }
@@ -106,11 +112,22 @@ TEST(Safetensors, NoTensorsIsAFileToo) {
 
 TEST(Safetensors, RefusesToSaveWhatItCannotExpress) {
   TemporaryFolder folder;
-  error_of(ErrorCode::InvalidArgument, [&] { save_safetensors(folder / "x", {{"a", at::Tensor()}}); });
-  error_of(ErrorCode::InvalidArgument, [&] { save_safetensors(folder / "x", {{"a", at::empty({2}, at::TensorOptions().device(at::kMeta))}}); });
-  error_of(ErrorCode::Unsupported, [&] { save_safetensors(folder / "x", {{"a", at::empty({2}, at::TensorOptions().dtype(at::kComplexFloat))}}); });
-  error_of(ErrorCode::InvalidArgument, [&] { save_safetensors(folder / "x", {{"__metadata__", at::empty({2})}}); });
-  error_of(ErrorCode::InvalidArgument, [&] { save_safetensors(folder / "x", {{"\xff", at::empty({2})}}); });
+  error_of(ErrorCode::InvalidArgument, [&] {
+    save_safetensors(folder / "x", {{"a", at::Tensor()}});
+  });
+  error_of(ErrorCode::InvalidArgument, [&] {
+    save_safetensors(folder / "x", {{"a", at::empty({2}, at::TensorOptions().device(at::kMeta))}});
+  });
+  error_of(ErrorCode::Unsupported, [&] {
+    save_safetensors(folder / "x",
+                     {{"a", at::empty({2}, at::TensorOptions().dtype(at::kComplexFloat))}});
+  });
+  error_of(ErrorCode::InvalidArgument, [&] {
+    save_safetensors(folder / "x", {{"__metadata__", at::empty({2})}});
+  });
+  error_of(ErrorCode::InvalidArgument, [&] {
+    save_safetensors(folder / "x", {{"\xff", at::empty({2})}});
+  });
   EXPECT_EQ(folder.num_files(), 0u);
   expect_error([&] { save_safetensors(folder / "none/x", make_tensors()); });
 }
@@ -124,10 +141,13 @@ struct BrokenFile {
 
 TEST(Safetensors, SaysWhatIsBroken) {
   const auto tensor = [](const char* dtype, const char* shape, const char* offsets) {
-    return fmt::format(R"({{"w":{{"dtype":"{}","shape":{},"data_offsets":{}}}}})", dtype, shape, offsets);
+    return fmt::format(R"({{"w":{{"dtype":"{}","shape":{},"data_offsets":{}}}}})", dtype, shape,
+                       offsets);
   };
   const auto two = [](const char* a, const char* b) {
-    return fmt::format(R"({{"a":{{"dtype":"F32","shape":[2],"data_offsets":{}}},"b":{{"dtype":"F32","shape":[2],"data_offsets":{}}}}})", a, b);
+    return fmt::format(
+        R"({{"a":{{"dtype":"F32","shape":[2],"data_offsets":{}}},"b":{{"dtype":"F32","shape":[2],"data_offsets":{}}}}})",
+        a, b);
   };
   std::string bool_file = make_file(tensor("BOOL", "[2]", "[0,2]"), 2);
   bool_file.back() = 2;
@@ -147,17 +167,26 @@ TEST(Safetensors, SaysWhatIsBroken) {
       {"no dtype", make_file(R"({"w":{"shape":[1],"data_offsets":[0,4]}})", 4), "no 'dtype'"},
       {"no shape", make_file(R"({"w":{"dtype":"F32","data_offsets":[0,4]}})", 4), "no 'shape'"},
       {"no offsets", make_file(R"({"w":{"dtype":"F32","shape":[1]}})", 4), "no 'data_offsets'"},
-      {"unknown key", make_file(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1}})", 4), "unknown key 'x'"},
+      {"unknown key",
+       make_file(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1}})", 4),
+       "unknown key 'x'"},
       {"unknown dtype", make_file(tensor("F31", "[1]", "[0,4]"), 4), "'F31'"},
-      {"dtype of others", make_file(tensor("F8_E4M3", "[4]", "[0,4]"), 4), "F8_E4M3", ErrorCode::Unsupported},
-      {"dtype is no string", make_file(R"({"w":{"dtype":1,"shape":[1],"data_offsets":[0,4]}})", 4), "dtype"},
+      {"dtype of others", make_file(tensor("F8_E4M3", "[4]", "[0,4]"), 4), "F8_E4M3",
+       ErrorCode::Unsupported},
+      {"dtype is no string", make_file(R"({"w":{"dtype":1,"shape":[1],"data_offsets":[0,4]}})", 4),
+       "dtype"},
       {"negative size", make_file(tensor("F32", "[-1]", "[0,4]"), 4), "-1"},
       {"fractional size", make_file(tensor("F32", "[1.0]", "[0,4]"), 4), "1.0"},
-      {"size past 64 bits", make_file(tensor("F32", "[18446744073709551615]", "[0,4]"), 4), "18446744073709551615"},
-      {"size past 128 bits", make_file(tensor("F32", "[99999999999999999999999999]", "[0,4]"), 4), "not a size"},
-      {"shape that wraps to 1", make_file(tensor("U8", "[4294967296,4294967296,4294967296]", "[0,0]"), 0), "overflows"},
-      {"bytes that wrap to 0", make_file(tensor("F64", "[4611686018427387904]", "[0,0]"), 0), "overflows"},
-      {"huge strides of nothing", make_file(tensor("U8", "[0,4294967296,4294967296]", "[0,0]"), 0), "overflows"},
+      {"size past 64 bits", make_file(tensor("F32", "[18446744073709551615]", "[0,4]"), 4),
+       "18446744073709551615"},
+      {"size past 128 bits", make_file(tensor("F32", "[99999999999999999999999999]", "[0,4]"), 4),
+       "not a size"},
+      {"shape that wraps to 1",
+       make_file(tensor("U8", "[4294967296,4294967296,4294967296]", "[0,0]"), 0), "overflows"},
+      {"bytes that wrap to 0", make_file(tensor("F64", "[4611686018427387904]", "[0,0]"), 0),
+       "overflows"},
+      {"huge strides of nothing", make_file(tensor("U8", "[0,4294967296,4294967296]", "[0,0]"), 0),
+       "overflows"},
       {"shape is no array", make_file(tensor("F32", "4", "[0,4]"), 4), "shape"},
       {"one offset", make_file(tensor("F32", "[1]", "[0]"), 4), "data_offsets"},
       {"negative offset", make_file(tensor("F32", "[1]", "[-4,0]"), 4), "data_offsets"},
@@ -169,8 +198,14 @@ TEST(Safetensors, SaysWhatIsBroken) {
       {"gap", make_file(two("[0,8]", "[12,20]"), 20), "behind the end"},
       {"gap in front", make_file(tensor("F32", "[1]", "[4,8]"), 8), "behind the end"},
       {"bytes left over", make_file(tensor("F32", "[1]", "[0,4]"), 5), "belong to none"},
-      {"name twice", make_file(R"({"w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", 0), "'w' twice"},
-      {"dtype twice", make_file(R"({"w":{"dtype":"U8","dtype":"I8","shape":[0],"data_offsets":[0,0]}})", 0), "'dtype' twice"},
+      {"name twice",
+       make_file(
+           R"({"w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
+           0),
+       "'w' twice"},
+      {"dtype twice",
+       make_file(R"({"w":{"dtype":"U8","dtype":"I8","shape":[0],"data_offsets":[0,0]}})", 0),
+       "'dtype' twice"},
       {"a truth value of 2", bool_file, "not a BOOL"},
   };
   TemporaryFolder folder;
@@ -188,7 +223,9 @@ TEST(Safetensors, SaysWhatIsBroken) {
 
 TEST(Safetensors, NamesTheFileThatIsMissing) {
   TemporaryFolder folder;
-  EXPECT_NE(error_of(ErrorCode::NotFound, [&] { load_safetensors(folder / "none"); }).find(folder / "none"), std::string::npos);
+  EXPECT_NE(error_of(ErrorCode::NotFound, [&] { load_safetensors(folder / "none"); })
+                .find(folder / "none"),
+            std::string::npos);
   error_of(ErrorCode::Io, [&] { load_safetensors(folder.path()); });
 }
 
@@ -204,7 +241,9 @@ TEST(Safetensors, TruncatedFilesNeverLoad) {
 
 TEST(Safetensors, ChangedBytesLoadOrRaiseError) {
   TemporaryFolder folder;
-  save_safetensors(folder / "x", {{"alpha", make_tensor({3, 4}, at::kFloat, 1)}, {"beta", make_tensor({5}, at::kLong, 2)}, {"gamma", make_tensor({2, 0}, at::kBFloat16, 3)}});
+  save_safetensors(folder / "x", {{"alpha", make_tensor({3, 4}, at::kFloat, 1)},
+                                  {"beta", make_tensor({5}, at::kLong, 2)},
+                                  {"gamma", make_tensor({2, 0}, at::kBFloat16, 3)}});
   const std::string whole = read_file(folder / "x");
   RandomStream random(RandomKey(4, RandomPurpose::Generator));
   const std::string structure = "0123456789[]{}\",:-.eE\\u ";
@@ -214,10 +253,14 @@ TEST(Safetensors, ChangedBytesLoadOrRaiseError) {
     for (int64_t n = random.between(1, 4); n > 0; --n) {
       const uint64_t place = random.below(bytes.size());
       const uint64_t kind = random.below(4);
-      if (kind == 0) bytes[place] = static_cast<char>(random.below(256));
-      else if (kind == 1) bytes[place] = structure[random.below(structure.size())];
-      else if (kind == 2) bytes.erase(place, random.below(3));
-      else bytes.insert(place, 1, structure[random.below(structure.size())]);
+      if (kind == 0)
+        bytes[place] = static_cast<char>(random.below(256));
+      else if (kind == 1)
+        bytes[place] = structure[random.below(structure.size())];
+      else if (kind == 2)
+        bytes.erase(place, random.below(3));
+      else
+        bytes.insert(place, 1, structure[random.below(structure.size())]);
     }
     write_plainly(folder / "y", bytes);
     try {
@@ -259,7 +302,8 @@ TEST(Safetensors, FullDiskLeavesTheOldFileWhole) {
     std::string message;
     {
       const FileSizeLimit full(limit);
-      message = error_of(ErrorCode::Io, [&] { save_safetensors(folder / "model.safetensors", large); });
+      message =
+          error_of(ErrorCode::Io, [&] { save_safetensors(folder / "model.safetensors", large); });
     }
     EXPECT_NE(message.find("File too large"), std::string::npos) << message;
     EXPECT_EQ(folder.num_files(), 1u);

@@ -22,7 +22,7 @@ ref::Array random_values(int64_t count, uint64_t seed, double scale = 1) {
 }
 std::vector<float> to_float(const ref::Array& x) { return {x.begin(), x.end()}; }
 
-float widen(cpu::Bf16 x) {
+float widen(Bf16 x) {
   const uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
   float value;
   std::memcpy(&value, &bits, sizeof(value));
@@ -59,19 +59,19 @@ TEST(Kernels, RoundBfloat16ToNearestEven) {
   const std::pair<float, float> cases[] = {{1.0f, 1.0f}, {1.00390625f, 1.0f}, {1.01171875f, 1.015625f}, {1.00391f, 1.0078125f}, {-1.00390625f, -1.0f},
                                            {3.4e38f, std::numeric_limits<float>::infinity()}, {0.0f, 0.0f}, {1e-40f, 9.183549615799121e-41f}};
   for (const char* set : kSets) {
-    const auto* table = cpu::find_kernels<cpu::Bf16>(set);
+    const auto* table = cpu::find_kernels<Bf16>(set);
     if (!table) continue;
     for (const auto& [value, rounded] : cases)
       for (const int64_t width : {1, 3, 16, 37}) {
         const std::vector<float> x(static_cast<size_t>(width), value);
-        Guarded<cpu::Bf16> y(width);
-        table->store_rows(x.data(), nullptr, y.data(), width, 1, width);
+        Guarded<Bf16> y(width);
+        table->attention.store_rows(x.data(), nullptr, y.data(), width, 1, width);
         for (size_t i = 0; i < x.size(); ++i) EXPECT_FLOAT_EQ(widen(y[i]), rounded) << set;
         EXPECT_TRUE(y.is_intact()) << set;
       }
     const std::vector<float> nans(20, std::numeric_limits<float>::quiet_NaN());
-    Guarded<cpu::Bf16> y(20);
-    table->store_rows(nans.data(), nullptr, y.data(), 20, 1, 20);
+    Guarded<Bf16> y(20);
+    table->attention.store_rows(nans.data(), nullptr, y.data(), 20, 1, 20);
     for (size_t i = 0; i < 20; ++i) EXPECT_TRUE(std::isnan(widen(y[i]))) << set;
   }
 }
@@ -88,7 +88,7 @@ TEST(Kernels, MultiplyEqualsTheLoopVersion) {
               const auto a = to_float(random_values(rows * inner, 1)), b = to_float(random_values(inner * columns, 2));
               Guarded<float> c(rows * columns);
               for (int64_t i = 0; i < rows * columns; ++i) c.data()[i] = 3;
-              table->multiply({.rows = rows, .columns = columns, .inner = inner, .a = a.data(), .a_row = is_transposed ? 1 : inner,
+              table->attention.multiply({.rows = rows, .columns = columns, .inner = inner, .a = a.data(), .a_row = is_transposed ? 1 : inner,
                                .a_column = is_transposed ? rows : 1, .b = b.data(), .b_stride = columns, .c = c.data(), .c_stride = columns, .adds = adds});
               double worst = 0;
               for (int64_t i = 0; i < rows; ++i)
@@ -116,7 +116,7 @@ TEST(Kernels, ExponentialIsWithinTwoUnits) {
     const int64_t label = 0, count = static_cast<int64_t>(logits.size());
     const float grad = 1, logsumexp = 0;
     std::vector<float> out(logits.size());
-    table->cross_entropy_backward(&grad, logits.data(), count, &label, &logsumexp, 0, out.data(), 1, count);
+    table->rows.cross_entropy_backward(&grad, logits.data(), count, &label, &logsumexp, 0, out.data(), 1, count);
     for (size_t i = 1; i < logits.size(); ++i) {
       const double exact = std::exp(static_cast<double>(logits[i]));
       const double unit = std::nextafter(static_cast<float>(exact), INFINITY) - static_cast<float>(exact);
@@ -137,14 +137,14 @@ TEST(Kernels, PropagateNansAndInfinities) {
       const int64_t label = 2;
       float loss = 0;
       logits[static_cast<size_t>(where)] = nan;
-      table->cross_entropy(logits.data(), 37, &label, 0, &loss, nullptr, 1, 37);
+      table->rows.cross_entropy(logits.data(), 37, &label, 0, &loss, nullptr, 1, 37);
       EXPECT_TRUE(std::isnan(loss)) << set << where;
       logits[static_cast<size_t>(where)] = -infinity;  // a forbidden token
-      table->cross_entropy(logits.data(), 37, &label, 0, &loss, nullptr, 1, 37);
+      table->rows.cross_entropy(logits.data(), 37, &label, 0, &loss, nullptr, 1, 37);
       EXPECT_NEAR(loss, std::log(36.0), 1e-5) << set << where;
       std::vector<float> up(37, 1.f), y(37);
       logits[static_cast<size_t>(where)] = nan;
-      table->gated_gelu(logits.data(), 37, up.data(), 37, y.data(), 1, 37);
+      table->rows.gated_gelu(logits.data(), 37, up.data(), 37, y.data(), 1, 37);
       EXPECT_TRUE(std::isnan(y[static_cast<size_t>(where)])) << set << where;
     }
   }
@@ -165,11 +165,11 @@ TEST(Kernels, AgreeAcrossSets) {
     const auto* table = cpu::find_kernels<float>(set);
     if (!table) continue;
     Guarded<float> y(rows * width);
-    table->rms_norm(x_float.data(), weight_float.data(), 1e-6, y.data(), nullptr, rows, width);
+    table->rows.rms_norm(x_float.data(), weight_float.data(), 1e-6, y.data(), nullptr, rows, width);
     expect_near(y, norm, set);
-    table->gated_gelu(x_float.data(), width, up_float.data(), width, y.data(), rows, width);
+    table->rows.gated_gelu(x_float.data(), width, up_float.data(), width, y.data(), rows, width);
     expect_near(y, gated, set);
-    table->dropout(x_float.data(), y.data(), keys.data(), 77, {.threshold = static_cast<uint32_t>(std::lround(0.3 * 65536)), .scale = 1 / 0.7}, rows, width);
+    table->rows.dropout(x_float.data(), y.data(), keys.data(), 77, {.threshold = static_cast<uint32_t>(std::lround(0.3 * 65536)), .scale = 1 / 0.7}, rows, width);
     expect_near(y, dropped, set);
   }
 }

@@ -61,7 +61,7 @@ inline void write_planted_run(const std::string& folder, const std::string& text
     put_file(stage_folder(folder, tune) + "/metrics.jsonl", line.dump() + "\n" + line.dump() + "\n{\"step\": 2");
 
     eval::SuiteResult result{.suite = "builtin:seen", .model = tune};
-    for (const std::string task : {std::string("easy one"), "task " + text}) {
+    for (const std::string& task : {std::string("easy one"), "task " + text}) {
       eval::TaskResult score{.name = task, .cluster = text, .metric = "accuracy", .value = 0.5, .ci_low = 0.3, .ci_high = 0.7, .chance = 0.25, .num_examples = 4};
       score.correct = {1, 0, 1, 0};
       result.tasks.push_back(score);

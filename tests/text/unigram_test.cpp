@@ -19,7 +19,8 @@ Ids encode(const Unigram& unigram, std::string_view text) {
 }
 
 TEST(Unigram, TakesTheSegmentationOfTheHighestScore) {
-  const Unigram unigram({{"a", -1, 3}, {"b", -1, 4}, {"ab", -1.5, 5}, {"abc", -9, 6}, {"c", -3, 7}}, 2);
+  const Unigram unigram({{"a", -1, 3}, {"b", -1, 4}, {"ab", -1.5, 5}, {"abc", -9, 6}, {"c", -3, 7}},
+                        2);
   EXPECT_EQ(encode(unigram, ""), Ids{});
   EXPECT_EQ(encode(unigram, "abc"), Ids({5, 7}));
   EXPECT_EQ(encode(unigram, "ba"), Ids({4, 3}));
@@ -44,23 +45,29 @@ TEST(Unigram, AgreesWithTryingEverything) {
     std::map<std::string, float> scores;
     for (int i = 0; i < 12; ++i) {
       std::string piece;
-      for (int64_t n = random.between(1, 4); n > 0; --n) piece += static_cast<char>('a' + random.below(3));
+      for (int64_t n = random.between(1, 4); n > 0; --n)
+        piece += static_cast<char>('a' + random.below(3));
       scores[piece] = -static_cast<float>(random.uniform()) * 8 - 1;
     }
     std::vector<Unigram::Piece> pieces;
-    for (const auto& [piece, score] : scores) pieces.push_back({piece, score, static_cast<int32_t>(pieces.size()) + 3});
+    for (const auto& [piece, score] : scores)
+      pieces.push_back({piece, score, static_cast<int32_t>(pieces.size()) + 3});
     std::string text;
-    for (int64_t n = random.between(1, 9); n > 0; --n) text += static_cast<char>('a' + random.below(4));
+    for (int64_t n = random.between(1, 9); n > 0; --n)
+      text += static_cast<char>('a' + random.below(4));
     double worst = 0;
     for (const auto& [piece, score] : scores) worst = std::min(worst, static_cast<double>(score));
     const std::function<double(size_t)> best_from = [&](size_t begin) -> double {
       if (begin == text.size()) return 0;
-      double best = scores.contains(text.substr(begin, 1)) ? -1e300 : worst - 10 + best_from(begin + 1);
+      double best =
+          scores.contains(text.substr(begin, 1)) ? -1e300 : worst - 10 + best_from(begin + 1);
       for (size_t size = 1; size <= text.size() - begin; ++size)
-        if (const auto found = scores.find(text.substr(begin, size)); found != scores.end()) best = std::max(best, found->second + best_from(begin + size));
+        if (const auto found = scores.find(text.substr(begin, size)); found != scores.end())
+          best = std::max(best, found->second + best_from(begin + size));
       return best;
     };
-    // With a character of no piece the length of a run is lost: only its score can be compared where there is none.
+    // With a character of no piece the length of a run is lost: only its score can be compared
+    // where there is none.
     const Ids ids = encode(Unigram(pieces, 2), text);
     std::string joined;
     double total = 0;

@@ -4,11 +4,11 @@
 
 namespace flanmoe::ops::cpu {
 
-#define FLANMOE_DECLARE_TABLES(isa)              \
-  namespace isa {                                \
-  extern const KernelTable<float> table_float;   \
-  extern const KernelTable<double> table_double; \
-  extern const KernelTable<Bf16> table_bf16;     \
+#define FLANMOE_DECLARE_TABLES(isa)          \
+  namespace isa {                            \
+  extern const Tables<float> tables_float;   \
+  extern const Tables<double> tables_double; \
+  extern const Tables<Bf16> tables_bf16;     \
   }
 FLANMOE_DECLARE_TABLES(generic)
 #if defined(__x86_64__)
@@ -20,75 +20,75 @@ FLANMOE_DECLARE_TABLES(avx512bf16)
 
 namespace {
 
-struct Tables {
+struct InstructionSet {
   const char* name;
-  const KernelTable<float>* of_float;
-  const KernelTable<double>* of_double;
-  const KernelTable<Bf16>* of_bf16;
+  bool is_here;
+  const Tables<float>* of_float;
+  const Tables<double>* of_double;
+  const Tables<Bf16>* of_bf16;
+  template <class T>
+  const Tables<T>* tables() const {
+    if constexpr (sizeof(T) == 4) return of_float;
+    if constexpr (sizeof(T) == 8) return of_double;
+    if constexpr (sizeof(T) == 2) return of_bf16;
+  }
 };
-constexpr Tables kGeneric{"generic", &generic::table_float, &generic::table_double, &generic::table_bf16};
-#if defined(__x86_64__)
-constexpr Tables kAvx2{"avx2", &avx2::table_float, &avx2::table_double, &avx2::table_bf16};
-constexpr Tables kAvx512{"avx512", &avx512::table_float, &avx512::table_double, &avx512::table_bf16};
-constexpr Tables kAvx512Bf16{"avx512bf16", &avx512bf16::table_float, &avx512bf16::table_double, &avx512bf16::table_bf16};
 
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-bool has_avx512() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512dq");
-}
-#endif
-
-const Tables* find_tables(std::string_view name) {
-  if (name == "generic") return &kGeneric;
+// Best first.
+const InstructionSet* instruction_sets() {
 #if defined(__x86_64__)
-  if (name == "avx2" && has_avx2()) return &kAvx2;
-  if (name == "avx512" && has_avx512()) return &kAvx512;
-  if (name == "avx512bf16" && has_avx512() && __builtin_cpu_supports("avx512bf16")) return &kAvx512Bf16;
+  static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  static const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  static const bool has_avx512_bf16 = has_avx512 && __builtin_cpu_supports("avx512bf16");
 #endif
-  return nullptr;
+  static const InstructionSet sets[] = {
+#if defined(__x86_64__)
+      {"avx512bf16", has_avx512_bf16, &avx512bf16::tables_float, &avx512bf16::tables_double, &avx512bf16::tables_bf16},
+      {"avx512", has_avx512, &avx512::tables_float, &avx512::tables_double, &avx512::tables_bf16},
+      {"avx2", has_avx2, &avx2::tables_float, &avx2::tables_double, &avx2::tables_bf16},
+#endif
+      {"generic", true, &generic::tables_float, &generic::tables_double, &generic::tables_bf16},
+  };
+  return sets;
 }
 
-const Tables& best_tables() {
-  static const Tables* const best = [] {
-    for (const char* name : {"avx512bf16", "avx512", "avx2"})
-      if (const Tables* tables = find_tables(name)) return tables;
-    return &kGeneric;
+const InstructionSet& best() {
+  static const InstructionSet* const set = [] {
+    const InstructionSet* candidate = instruction_sets();
+    while (!candidate->is_here) ++candidate;
+    return candidate;
   }();
-  return *best;
+  return *set;
 }
 
 }  // namespace
 
-const char* instruction_set() { return best_tables().name; }
+const char* instruction_set() { return best().name; }
 
-template <>
-const KernelTable<float>& kernels<float>() {
-  return *best_tables().of_float;
+template <class T>
+const RowKernels<T>& row_kernels() {
+  return best().tables<T>()->rows;
 }
-template <>
-const KernelTable<double>& kernels<double>() {
-  return *best_tables().of_double;
+template <class T>
+const AttentionKernels<T>& attention_kernels() {
+  return best().tables<T>()->attention;
 }
-template <>
-const KernelTable<Bf16>& kernels<Bf16>() {
-  return *best_tables().of_bf16;
+template <class T>
+const Tables<T>* find_kernels(const char* name) {
+  for (const InstructionSet* set = instruction_sets();; ++set) {
+    if (set->name == std::string_view(name)) return set->is_here ? set->tables<T>() : nullptr;
+    if (set->name == std::string_view("generic")) return nullptr;
+  }
 }
 
-template <>
-const KernelTable<float>* find_kernels<float>(const char* name) {
-  const Tables* tables = find_tables(name);
-  return tables ? tables->of_float : nullptr;
-}
-template <>
-const KernelTable<double>* find_kernels<double>(const char* name) {
-  const Tables* tables = find_tables(name);
-  return tables ? tables->of_double : nullptr;
-}
-template <>
-const KernelTable<Bf16>* find_kernels<Bf16>(const char* name) {
-  const Tables* tables = find_tables(name);
-  return tables ? tables->of_bf16 : nullptr;
-}
+#define FLANMOE_INSTANTIATE(T)                                \
+  template const RowKernels<T>& row_kernels<T>();             \
+  template const AttentionKernels<T>& attention_kernels<T>(); \
+  template const Tables<T>* find_kernels<T>(const char*);
+FLANMOE_INSTANTIATE(float)
+FLANMOE_INSTANTIATE(double)
+FLANMOE_INSTANTIATE(Bf16)
+#undef FLANMOE_INSTANTIATE
 
 }  // namespace flanmoe::ops::cpu

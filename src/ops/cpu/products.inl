@@ -1,0 +1,243 @@
+// Part of kernels.inl: small matrix products and the packing of their operands.
+//
+// Operands are arrays of words. A word is one A; or, where the processor multiplies pairs of bfloat16, two neighbours along the inner
+// dimension, the second one 0 past an odd end.
+
+#if defined(FLANMOE_BF16_PAIRS)
+template <class T>
+constexpr int kPair = sizeof(T) == 2 ? 2 : 1;
+#else
+template <class T>
+constexpr int kPair = 1;
+#endif
+template <class T>
+inline int64_t num_words(int64_t count) {
+  return (count + kPair<T> - 1) / kPair<T>;
+}
+
+template <class T>
+inline Vector<Accumulator<T>> multiply_add(Vector<Accumulator<T>> a, Vector<Accumulator<T>> b, Vector<Accumulator<T>> sum) {
+#if defined(FLANMOE_BF16_PAIRS)
+  if constexpr (kPair<T> == 2) return (VectorF)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#endif
+  return fma(a, b, sum);
+}
+
+// kRows x kVectors block of c = a b (+ c).
+template <class T, int kRows, int kVectors, class Last, class A = Accumulator<T>>
+inline void multiply_block(const MatrixProduct<A>& m, const A* a, const A* b, A* c, Last last) {
+  Vector<A> sums[kRows][kVectors] = {};
+  for (int64_t p = 0; p < m.inner; ++p) {
+    Vector<A> b_row[kVectors];
+    for (int j = 0; j < kVectors - 1; ++j) b_row[j] = load_vector(b + p * m.b_stride + j * kWidth<A>);
+    b_row[kVectors - 1] = load(b + p * m.b_stride + (kVectors - 1) * kWidth<A>, last);
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) {
+      const Vector<A> a_value = splat<A>(a[i * m.a_row + p * m.a_column]);
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) sums[i][j] = multiply_add<T>(a_value, b_row[j], sums[i][j]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) {
+      A* out = c + i * m.c_stride + j * kWidth<A>;
+      if (j < kVectors - 1)
+        store(out, m.adds ? sums[i][j] + load(out, Full{}) : sums[i][j], Full{});
+      else
+        store(out, m.adds ? sums[i][j] + load(out, last) : sums[i][j], last);
+    }
+  }
+}
+
+// All rows of one panel of kVectors vectors, kRows at a time, and what remains with fewer.
+template <class T, int kRows, int kVectors, class Last, class A = Accumulator<T>>
+inline void multiply_panel(const MatrixProduct<A>& m, int64_t row, int64_t column, Last last) {
+  for (; row + kRows <= m.rows; row += kRows)
+    multiply_block<T, kRows, kVectors>(m, m.a + row * m.a_row, m.b + column, m.c + row * m.c_stride + column, last);
+  if constexpr (kRows > 1)
+    if (row < m.rows) multiply_panel<T, kRows / 2, kVectors>(m, row, column, last);
+}
+
+template <class T>
+void multiply(const MatrixProduct<Accumulator<T>>& m) {
+  using A = Accumulator<T>;
+#if defined(__AVX512F__)
+  constexpr int kRows = 6, kVectors = 4;
+#else
+  constexpr int kRows = 4, kVectors = 2;
+#endif
+  constexpr int64_t kPanel = kVectors * kWidth<A>;
+  int64_t column = 0;
+  for (; column + kPanel <= m.columns; column += kPanel) multiply_panel<T, kRows, kVectors>(m, 0, column, Full{});
+  if constexpr (kVectors > 2)
+    for (; column + 2 * kWidth<A> <= m.columns; column += 2 * kWidth<A>) multiply_panel<T, kRows, 2>(m, 0, column, Full{});
+  const int64_t rest = m.columns - column;
+  if (rest > kWidth<A>)
+    multiply_panel<T, kRows, 2>(m, 0, column, Part{static_cast<int>(rest - kWidth<A>)});
+  else if (rest == kWidth<A>)
+    multiply_panel<T, kRows, 1>(m, 0, column, Full{});
+  else if (rest > 0)
+    multiply_panel<T, kRows, 1>(m, 0, column, Part{static_cast<int>(rest)});
+}
+
+// Word p of a row.
+template <class T>
+inline Accumulator<T> word_at(const T* row, int64_t p, int64_t width) {
+  if constexpr (kPair<T> == 1) {
+    return widen(row[p]);
+  } else {
+    const uint32_t low = row[2 * p].bits, high = 2 * p + 1 < width ? row[2 * p + 1].bits : 0;
+    return bit_cast<float>(high << 16 | low);
+  }
+}
+
+#if defined(__SSE2__)
+// Four words of a row, all of them inside it.
+inline __m128 four_words(const float* row, int64_t p) { return _mm_loadu_ps(row + p); }
+inline __m128 four_words(const Bf16* row, int64_t p) {
+  if constexpr (kPair<Bf16> == 2) return _mm_loadu_ps(reinterpret_cast<const float*>(row + 2 * p));
+  return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + p))));
+}
+#endif
+
+// out [words(width), rows]
+template <class T>
+void pack_transposed(const T* x, int64_t stride, Accumulator<T>* out, int64_t rows, int64_t width) {
+  const int64_t words = num_words<T>(width);
+  int64_t full_rows = 0, full_words = 0;
+#if defined(__SSE2__)
+  if constexpr (sizeof(Accumulator<T>) == 4) {
+    full_rows = rows / 4 * 4;
+    full_words = width / kPair<T> / 4 * 4;
+    for (int64_t r = 0; r < full_rows; r += 4)
+      for (int64_t p = 0; p < full_words; p += 4) {
+        __m128 a = four_words(x + r * stride, p), b = four_words(x + (r + 1) * stride, p), c = four_words(x + (r + 2) * stride, p),
+               d = four_words(x + (r + 3) * stride, p);
+        _MM_TRANSPOSE4_PS(a, b, c, d);
+        _mm_storeu_ps(out + p * rows + r, a);
+        _mm_storeu_ps(out + (p + 1) * rows + r, b);
+        _mm_storeu_ps(out + (p + 2) * rows + r, c);
+        _mm_storeu_ps(out + (p + 3) * rows + r, d);
+      }
+  }
+#endif
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t p = r < full_rows ? full_words : 0; p < words; ++p) out[p * rows + r] = word_at(x + r * stride, p, width);
+}
+
+// out [rows, words(width)]
+template <class T>
+void pack_rows(const T* x, int64_t stride, Accumulator<T>* out, int64_t rows, int64_t width) {
+  using A = Accumulator<T>;
+  const int64_t words = num_words<T>(width);
+  for (int64_t r = 0; r < rows; ++r) {
+    if constexpr (kPair<T> == 2) {
+      memcpy(static_cast<void*>(out + r * words), x + r * stride, static_cast<size_t>(width / 2) * 4);
+      if (width % 2) out[r * words + words - 1] = word_at(x + r * stride, words - 1, width);
+    } else {
+      for_vectors<A>(width, [&](int64_t i, auto part) { store(out + r * words + i, load(x + r * stride + i, part), part); });
+    }
+  }
+}
+
+#if defined(FLANMOE_BF16_PAIRS)
+// bfloat16 of `low` and `high`, interleaved.
+inline VectorF interleave(VectorF low, VectorF high) {
+  const __m512i low_words = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)low));
+  const __m512i high_words = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)high));
+  return (VectorF)_mm512_or_si512(low_words, _mm512_slli_epi32(high_words, 16));
+}
+#endif
+
+// out [words(rows), width]
+template <class T, class From>
+inline void pack_pairs_of(const From* x, int64_t stride, Accumulator<T>* out, int64_t rows, int64_t width) {
+  using A = Accumulator<T>;
+  for (int64_t r = 0; r < rows; r += kPair<T>)
+    for_vectors<A>(width, [&](int64_t i, auto part) {
+      const Vector<A> low = load(x + r * stride + i, part);
+      if constexpr (kPair<T> == 1) {
+        store(out + r * width + i, low, part);
+      } else {
+#if defined(FLANMOE_BF16_PAIRS)
+        store(out + r / 2 * width + i, interleave(low, r + 1 < rows ? load(x + (r + 1) * stride + i, part) : Vector<A>{}), part);
+#endif
+      }
+    });
+}
+template <class T>
+void pack_pairs(const T* x, int64_t stride, Accumulator<T>* out, int64_t rows, int64_t width) {
+  pack_pairs_of<T>(x, stride, out, rows, width);
+}
+template <class T>
+void pack_score_pairs(const Accumulator<T>* x, Accumulator<T>* out, int64_t rows, int64_t width) {
+  pack_pairs_of<T>(x, width, out, rows, width);
+}
+
+// One vector of values as words of the row that starts at `row`.
+template <class T, class Amount>
+inline void store_words(Accumulator<T>* row, int64_t i, Vector<Accumulator<T>> v, Amount part) {
+  if constexpr (kPair<T> == 1)
+    store(row + i, v, part);
+  else
+    store(reinterpret_cast<Bf16*>(row) + i, v, part);
+}
+template <class T>
+void pack_score_rows(const Accumulator<T>* x, Accumulator<T>* out, int64_t rows, int64_t width) {
+  using A = Accumulator<T>;
+  const int64_t words = num_words<T>(width);
+  for (int64_t r = 0; r < rows; ++r) {
+    if (words > 0) out[(r + 1) * words - 1] = 0;
+    for_vectors<A>(width, [&](int64_t i, auto part) { store_words<T>(out + r * words, i, load(x + r * width + i, part), part); });
+  }
+}
+
+template <class T>
+inline Accumulator<T> dot(const T* x, const T* y, int64_t columns) {
+  using A = Accumulator<T>;
+  Vector<A> sums{};
+  for_vectors<A>(columns, [&](int64_t i, auto part) { sums = fma(load(x + i, part), load(y + i, part), sums); });
+  return sum_elements(sums);
+}
+
+template <class T>
+void dot_all(const T* x, int64_t x_stride, const T* y, int64_t y_stride, Accumulator<T>* out, int64_t x_rows, int64_t y_rows, int64_t width) {
+  for (int64_t j = 0; j < y_rows; ++j)
+    for (int64_t i = 0; i < x_rows; ++i) out[i * y_rows + j] = dot(x + i * x_stride, y + j * y_stride, width);
+}
+
+template <class T>
+void sum_weighted(const Accumulator<T>* weight, const T* x, int64_t stride, Accumulator<T>* out, int64_t out_rows, int64_t x_rows, int64_t width) {
+  using A = Accumulator<T>;
+  for (int64_t i = 0; i < out_rows; ++i) {
+    constexpr int64_t kStep = 4 * kWidth<A>;
+    int64_t c = 0;
+    for (; c + kStep <= width; c += kStep) {
+      Vector<A> sums[4] = {};
+      for (int64_t r = 0; r < x_rows; ++r)
+        for (int j = 0; j < 4; ++j) sums[j] = fma(splat<A>(weight[i * x_rows + r]), load_vector(x + r * stride + c + j * kWidth<A>), sums[j]);
+      for (int j = 0; j < 4; ++j) store_vector(out + i * width + c + j * kWidth<A>, sums[j]);
+    }
+    for_vectors<A>(width - c, [&](int64_t k, auto part) {
+      Vector<A> sum{};
+      for (int64_t r = 0; r < x_rows; ++r) sum = fma(splat<A>(weight[i * x_rows + r]), load(x + r * stride + c + k, part), sum);
+      store(out + i * width + c + k, sum, part);
+    });
+  }
+}
+
+template <class T>
+void row_dot(const T* x, int64_t x_stride, const T* y, int64_t y_stride, Accumulator<T>* out, int64_t rows, int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r) out[r] = dot(x + r * x_stride, y + r * y_stride, columns);
+}
+
+template <class T>
+void store_rows(const Accumulator<T>* x, const Accumulator<T>* factor, T* out, int64_t stride, int64_t rows, int64_t columns) {
+  using A = Accumulator<T>;
+  for (int64_t r = 0; r < rows; ++r) {
+    const A scale = factor ? factor[r] : A(1);
+    for_vectors<A>(columns, [&](int64_t i, auto part) { store(out + r * stride + i, load(x + r * columns + i, part) * scale, part); });
+  }
+}

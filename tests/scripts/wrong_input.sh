@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# What the program says of wrong input: one clear line on stderr with the file, line or key, exit code 2 (1 where it failed while running), and
+# never a half-written output where a whole one was.
+set -uo pipefail
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+golden=$FLANMOE_SOURCE_DIR/tests/golden/t5-v1_1-tiny
+num_failures=0
+
+# expect CODE PART... -- COMMAND...: the command ends with CODE and its stderr holds every PART.
+expect() {
+  local code=$1 parts=() found
+  shift
+  while [ "$1" != -- ]; do parts+=("$1"); shift; done
+  shift
+  "$@" > "$work/out" 2> "$work/err" < /dev/null
+  found=$?
+  if [ "$found" -ne "$code" ]; then
+    echo "FAILED: exit code $found, expected $code: $*"; cat "$work/err"; num_failures=$((num_failures + 1))
+  fi
+  local part
+  for part in "${parts[@]}"; do
+    grep -qF -- "$part" "$work/err" && continue
+    echo "FAILED: stderr lacks '$part': $*"; cat "$work/err"; num_failures=$((num_failures + 1))
+  done
+}
+copy_model() { rm -rf "$work/$1"; cp -r "$golden" "$work/$1"; chmod -R u+w "$work/$1"; }
+flanmoe=$FLANMOE_BINARY
+
+# the check itself can fail
+before=$num_failures
+expect 0 "no such text" -- "$flanmoe" inspect "$work/nowhere" > /dev/null
+[ "$num_failures" -eq $((before + 2)) ] || { echo "FAILED: a planted wrong expectation was not noticed"; exit 1; }
+num_failures=$before
+
+# the call
+expect 2 "evall" "did you mean 'eval'" -- "$flanmoe" evall
+expect 2 "--num-beam" "--num-beams" -- "$flanmoe" generate "$golden" --num-beam 3
+expect 2 "flaot32" "float32" -- "$flanmoe" score "$golden" --dtype flaot32
+expect 2 "out" -- "$flanmoe" upcycle "$golden"
+
+# models
+expect 2 "$work/nowhere" -- "$flanmoe" inspect "$work/nowhere"
+mkdir "$work/empty"
+expect 2 "config.json" -- "$flanmoe" inspect "$work/empty"
+copy_model truncated; truncate -s 100000 "$work/truncated/model.safetensors"
+expect 2 "truncated/model.safetensors" -- "$flanmoe" inspect "$work/truncated"
+copy_model corrupt; printf '\377\377\377\377\377\377\377\177' | dd of="$work/corrupt/model.safetensors" conv=notrunc status=none
+expect 2 "corrupt/model.safetensors" -- "$flanmoe" inspect "$work/corrupt"
+copy_model weightless; rm "$work/weightless/model.safetensors"
+expect 2 "model.safetensors" -- "$flanmoe" inspect "$work/weightless"
+copy_model foreign; sed -i 's/"model_type": "t5"/"model_type": "bart"/' "$work/foreign/config.json"
+expect 2 "foreign/config.json" "model_type" "bart" -- "$flanmoe" inspect "$work/foreign"
+copy_model broken; echo '{' > "$work/broken/config.json"
+expect 2 "broken/config.json" -- "$flanmoe" inspect "$work/broken"
+copy_model wide; sed -i 's/"d_ff": 128/"d_ff": 130/' "$work/wide/config.json"
+expect 2 "[128, 64]" "[130, 64]" "DenseReluDense" -- "$flanmoe" inspect "$work/wide"
+copy_model deep; sed -i 's/"num_layers": 4/"num_layers": 5/' "$work/deep/config.json"
+expect 2 "encoder.block.4" -- "$flanmoe" inspect "$work/deep"
+copy_model shallow; sed -i 's/"num_layers": 4/"num_layers": 3/' "$work/shallow/config.json"
+expect 2 "encoder.block.3" -- "$flanmoe" inspect "$work/shallow"
+copy_model mute; rm "$work/mute/spiece.model"
+expect 2 "spiece.model" -- "$flanmoe" generate "$work/mute"
+expect 2 "sparse already" -- "$flanmoe" upcycle "$FLANMOE_SOURCE_DIR/tests/golden/switch-tiny" --out "$work/twice"
+expect 2 "top-3" "did you mean 'top-2'" -- "$flanmoe" upcycle "$golden" --out "$work/x" --router top-3
+expect 2 "cuda" -- "$flanmoe" generate "$golden" --device cuda
+
+# data
+printf '{"inputs": "a", "targets": "b"}\n{"inputs": "a", ' > "$work/broken.jsonl"
+expect 2 "broken.jsonl:2" -- "$flanmoe" train "$golden" --data "$work/broken.jsonl" --out "$work/t" --steps 1
+printf '{"inputs": "a", "targets": "b"}\n\n{"targets": "b"}\n' > "$work/lacks.jsonl"
+expect 2 "lacks.jsonl:3" "inputs" -- "$flanmoe" train "$golden" --data "$work/lacks.jsonl" --out "$work/t" --steps 1
+expect 2 "nowhere.jsonl" -- "$flanmoe" train "$golden" --data "$work/nowhere.jsonl" --out "$work/t" --steps 1
+expect 2 "held-out" -- "$flanmoe" train "$golden" --data builtin:who_holds --out "$work/t" --steps 1
+[ ! -e "$work/t/model" ] || { echo "FAILED: a model was written from wrong data"; num_failures=$((num_failures + 1)); }
+
+# recipes
+expect 2 "nowhere.toml" -- "$flanmoe" run "$work/nowhere.toml"
+printf 'name = "x"\nseed = 1\n[train]\nlearning_rte = 0.1\n' > "$work/typo.toml"
+expect 2 "typo.toml:4" "learning_rte" "learning_rate" -- "$flanmoe" run "$work/typo.toml" --out "$work/r"
+expect 2 "train.stepps" "steps" -- "$flanmoe" run "$FLANMOE_SOURCE_DIR/recipes/quickstart.toml" --out "$work/r" --set train.stepps=3
+expect 2 "model.path" -- "$flanmoe" run "$FLANMOE_SOURCE_DIR/recipes/finetune.toml" --out "$work/r"
+
+# a full disk: the old folder stays whole and nothing half-written lies beside it
+"$flanmoe" upcycle "$golden" --out "$work/sparse" > /dev/null 2>&1 || { echo "FAILED: upcycle"; num_failures=$((num_failures + 1)); }
+sum_before=$(cd "$work/sparse" && cat ./* | cksum)
+full_disk() { (trap '' XFSZ; ulimit -f 1000; exec "$flanmoe" upcycle "$golden" --out "$work/sparse" --experts 16); }
+expect 1 "sparse" "File too large" -- full_disk
+[ "$(cd "$work/sparse" && cat ./* | cksum)" = "$sum_before" ] || { echo "FAILED: a full disk damaged the old folder"; num_failures=$((num_failures + 1)); }
+[ -z "$(find "$work" -mindepth 1 -maxdepth 1 -name '*tmp*' -print)" ] || { echo "FAILED: leftovers: $(ls "$work")"; num_failures=$((num_failures + 1)); }
+
+[ "$num_failures" -eq 0 ] && echo "wrong_input: all as expected"
+exit $((num_failures > 0))
