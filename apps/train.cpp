@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "base/memory.h"
 #include "base/progress.h"
 #include "common.h"
 #include "model/folder.h"
@@ -55,7 +56,8 @@ Verb add_train(Options options) {
                   {"train_flops", result.train_flops},
                   {"num_input_tokens", result.num_input_tokens},
                   {"num_target_tokens", result.num_target_tokens},
-                  {"wall_s", result.wall_s}});
+                  {"wall_s", result.wall_s},
+                  {"peak_memory_bytes", peak_memory_bytes()}});
     else
       print(fmt::format("{}: {} steps, loss {:.4f}, {} training FLOPs, {}\n", model_folder, result.steps, result.final_loss,
                         format_count(result.train_flops), format_duration(result.wall_s)));

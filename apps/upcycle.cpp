@@ -1,6 +1,6 @@
 #include <memory>
 
-#include "base/log.h"
+#include "base/memory.h"
 #include "common.h"
 #include "convert/upcycle.h"
 #include "model/accounting.h"
@@ -35,7 +35,8 @@ Verb add_upcycle(Options options) {
                   {"num_experts", config.moe.num_experts},
                   {"router", config.moe.router},
                   {"encoder_sparse_layers", config.encoder_sparse_layers},
-                  {"decoder_sparse_layers", config.decoder_sparse_layers}});
+                  {"decoder_sparse_layers", config.decoder_sparse_layers},
+                  {"peak_memory_bytes", peak_memory_bytes()}});
     else
       print(fmt::format("{}: {} experts in {} encoder and {} decoder layers, router {}; {} parameters, {} active a token\n", state->out,
                         config.moe.num_experts, config.encoder_sparse_layers.size(), config.decoder_sparse_layers.size(), config.moe.router,

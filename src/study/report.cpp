@@ -169,7 +169,7 @@ std::string verdict_section(const Results& results) {
 
 std::string accuracy_section(const Results& results) {
   if (results.columns.empty()) return {};
-  std::string html = "<h2 id=\"accuracy\">Accuracy</h2>\n" + to_html_table(accuracy_rows(results)) + chart("accuracy");
+  std::string html = "<h2 id=\"accuracy\">Accuracy</h2>\n" + to_html_table(accuracy_rows(results)) + chart("accuracy-overview");
   html += paragraph("Unweighted means over tasks; bars show 95 % intervals, grey lines the accuracy of a uniform guess.", "soft");
   size_t index = 0;
   for (const auto& column : results.columns)

@@ -103,7 +103,7 @@ const std::string_view kReportScript = R"js(
   }
 
   function all() {
-    if (data.accuracy) bars('accuracy', data.accuracy);
+    if (data.accuracy) bars('accuracy-overview', data.accuracy);
     data.tasks.forEach((group, i) => bars('tasks-' + i, group));
     data.losses.forEach((group, i) => losses('loss-' + i, group.stages));
     data.experts.forEach(experts);
