@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "common.h"
+#include "study/table.h"
 #include "verbs.h"
 #include "version.h"
 
@@ -29,7 +30,7 @@ Verb add_run(Options options) {
     state->run.version = kVersion;
     const study::RunResult result = study::run(state->run);
     if (state->common.is_json)
-      print_json({{"out", result.out}, {"report", result.report_path}, {"done", result.done}, {"skipped", result.skipped}});
+      print_json({{"out", result.out}, {"report", result.report_path}, {"done", result.done}, {"skipped", result.skipped}, {"results", study::to_json(result.results)}});
     else
       print(result.summary + "\nreport: " + result.report_path + "\n");
   };

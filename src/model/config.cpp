@@ -149,6 +149,8 @@ ModelConfig parse_hf_config(const Json& json, const std::string& where) {
     config.encoder_sparse_layers = own.encoder_sparse_layers;
     config.decoder_sparse_layers = own.decoder_sparse_layers;
   } else if (type == "switch_transformers") {
+    if (const std::string activation = reader.text("dense_act_fn", "relu"); activation != "relu")
+      fail(ErrorCode::Unsupported, "{}: key 'dense_act_fn': found '{}', expected 'relu'", where, activation);
     config.moe.router = "switch";
     config.moe.num_experts = reader.integer("num_experts");
     config.moe.combine_weights = moe::CombineWeights::Raw;

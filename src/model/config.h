@@ -71,8 +71,8 @@ struct ModelConfig {
 ModelConfig named_size(const std::string& name);
 std::vector<std::string> size_names();
 
-// From a Hugging Face config.json (t5, mt5, umt5-like refused, switch_transformers, or one that we wrote). Throws InvalidConfig naming file and key on an
-// unknown architecture, an activation we lack, or a missing key.
+// From a Hugging Face config.json (t5, mt5, umt5-like refused, switch_transformers, or one that we wrote). Throws, naming file and key, Unsupported on an
+// unknown architecture or an activation we lack, InvalidConfig on a missing or wrong key.
 ModelConfig parse_hf_config(const Json& json, const std::string& where);
 // Dense T5 and Switch top-1 with ungated experts are written so that `transformers` loads them; all else adds documented `flanmoe_*` keys.
 Json to_hf_config(const ModelConfig& config);

@@ -1,6 +1,7 @@
 #include "model/folder.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/equal.h>
 #include <fmt/ranges.h>
 
 #include <set>
@@ -33,9 +34,16 @@ const at::Tensor* find_tensor(const checkpoint::NamedTensors& tensors, const std
 
 std::string config_path(const std::string& folder) { return folder + "/config.json"; }
 
-ModelConfig settle_tying(ModelConfig config, const checkpoint::NamedTensors& tensors) {
-  // A file without an output matrix is tied, whatever a transformers-5 config says about scaling.
-  if (!tensors.count("lm_head.weight")) config.has_tied_embeddings = true;
+// Whether input and output share a matrix is for the file to say: a config of transformers 5 has tie_word_embeddings = true also where they do
+// not, and a tied model may come with a copy. A config that says they differ is believed, so that a lost output matrix is an error.
+ModelConfig settle_tying(ModelConfig config, const Json& json, const checkpoint::NamedTensors& tensors) {
+  const auto output = tensors.find("lm_head.weight"), input = tensors.find("shared.weight");
+  if (output == tensors.end()) {
+    const auto says_tied = json.find("tie_word_embeddings");
+    config.has_tied_embeddings = says_tied == json.end() || says_tied->is_null() || says_tied->get<bool>();
+  } else if (config.has_tied_embeddings && input != tensors.end()) {
+    config.has_tied_embeddings = input->second.scalar_type() == output->second.scalar_type() && at::equal(input->second, output->second);
+  }
   return config;
 }
 
@@ -95,7 +103,7 @@ void fill_from_named_tensors(Model& model, const checkpoint::NamedTensors& tenso
 LoadedModel load_model(const std::string& folder, at::ScalarType dtype, const at::Device& device) {
   ModelConfig config = load_model_config(folder);
   const checkpoint::NamedTensors tensors = checkpoint::load_folder(folder);
-  config = settle_tying(config, tensors);
+  config = settle_tying(config, load_json(config_path(folder)), tensors);
   LoadedModel loaded;
   loaded.folder = folder;
   loaded.model = std::make_unique<Model>(config, std::nullopt, dtype, device);

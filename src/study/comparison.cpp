@@ -10,7 +10,7 @@
 namespace flanmoe::study {
 namespace {
 
-// Budgets are spent in whole steps, so "the same" allows for a little.
+// Budgets are spent in whole steps, so "the same" allows for a little (and for a whole step where the recipe asked for a match).
 constexpr double kFlopsTolerance = 0.03;
 
 bool is_close(double a, double b) { return a > 0 && b > 0 && std::abs(a - b) <= kFlopsTolerance * std::max(a, b); }
@@ -20,7 +20,8 @@ bool is_sparse(const Arm& arm) { return arm.model && arm.model->is_sparse(); }
 std::vector<std::string> find_axes(const Arm& a, const Arm& b) {
   std::vector<std::string> axes;
   if (a.training.num_examples > 0 && a.training.num_examples == b.training.num_examples) axes.emplace_back("examples");
-  if (is_close(a.training.train_flops, b.training.train_flops)) axes.emplace_back("train_flops");
+  const bool is_matched = (!a.matched_stage.empty() && a.matched_stage == b.model_stage) || (!b.matched_stage.empty() && b.matched_stage == a.model_stage);
+  if (is_matched || is_close(a.training.train_flops, b.training.train_flops)) axes.emplace_back("train_flops");
   if (a.model && b.model && is_close(a.model->flops_per_token(), b.model->flops_per_token())) axes.emplace_back("flops_per_token");
   return axes;
 }

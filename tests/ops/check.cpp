@@ -12,7 +12,7 @@
 namespace flanmoe::ops {
 
 std::vector<double> values(const at::Tensor& tensor) {
-  const at::Tensor wide = tensor.detach().to(at::kDouble).contiguous();
+  const at::Tensor wide = tensor.detach().to(at::kCPU, at::kDouble).contiguous();
   const double* p = wide.const_data_ptr<double>();
   return {p, p + wide.numel()};
 }
@@ -73,7 +73,7 @@ at::Tensor probe(const at::Tensor& y) {
   at::Tensor weights = at::empty(y.sizes(), at::TensorOptions().dtype(at::kDouble));
   double* p = weights.mutable_data_ptr<double>();
   for (int64_t i = 0; i < weights.numel(); ++i) p[i] = std::sin(0.37 * static_cast<double>(i + 1));
-  return weights.to(y.scalar_type());
+  return weights.to(y.device(), y.scalar_type());
 }
 
 double objective(const std::function<at::Tensor(const Inputs&)>& function, const Inputs& inputs) {

@@ -261,8 +261,8 @@ TEST(AdamW, MatchesNaiveLoopInDouble) {
 }
 
 nn::Parameters mixed_parameters() {
-  return {make_parameter("matrix", random_tensor({300, 1100}, 1)), make_parameter("vector", random_tensor({100003}, 2)),
-          make_parameter("experts", random_tensor({5, 140, 130}, 3), 0), make_parameter("small", random_tensor({7, 9}, 4))};
+  return {make_parameter("matrix", random_tensor({300, 1100}, 1)), make_parameter("vector", random_tensor({140003}, 2)),
+          make_parameter("experts", random_tensor({9, 140, 130}, 3), 0), make_parameter("small", random_tensor({7, 9}, 4))};
 }
 
 nn::Parameters run_steps(const OptimizerConfig& config, int num_threads, double gradient_scale = 1.0, double premultiplied = 1.0) {
@@ -305,7 +305,7 @@ TEST_P(EveryOptimizer, LeavesFrozenParametersAndThoseWithoutGradientAlone) {
   nn::Parameters parameters = mixed_parameters();
   parameters[0].tensor.requires_grad_(false);
   parameters[2].tensor.mutable_grad() = at::Tensor();
-  set_gradient(parameters[1], random_tensor({100003}, 5));
+  set_gradient(parameters[1], random_tensor({140003}, 5));
   const at::Tensor frozen = parameters[0].tensor.clone(), without = parameters[2].tensor.detach().clone(), moved = parameters[1].tensor.detach().clone();
   const auto optimizer = make_optimizer(parameters, config());
   optimizer->step(1, 0.1, 1.0);

@@ -87,19 +87,19 @@ TEST_F(Trainer, LowersTheLossAndWritesTheStagesFolder) {
   for (const bool is_sparse : {false, true}) {
     const std::string out = folder_ / (is_sparse ? "sparse" : "dense");
     Config config = tiny_config();
-    config.steps = 150;
+    config.steps = 60;
     config.learning_rate = 0.05;
     config.log_every = 10;
-    config.batch.batch_size = 16;
+    config.batch.batch_size = 12;
     const Result result = run(out, config, is_sparse);
     const std::vector<Json> lines = read_metrics(out);
-    ASSERT_EQ(lines.size(), 15u);
+    ASSERT_EQ(lines.size(), 6u);
     EXPECT_LT(lines.back().at("cross_entropy"), 0.7 * lines.front().at("cross_entropy").get<double>());
-    EXPECT_EQ(result.steps, 150);
+    EXPECT_EQ(result.steps, 60);
     EXPECT_DOUBLE_EQ(result.final_loss, lines.back().at("loss"));
     EXPECT_DOUBLE_EQ(result.train_flops, lines.back().at("train_flops"));
-    EXPECT_EQ(lines.back().at("step"), 150);
-    EXPECT_EQ(lines.back().at("target_tokens"), 2 * 16 * 150);
+    EXPECT_EQ(lines.back().at("step"), 60);
+    EXPECT_EQ(lines.back().at("target_tokens"), 2 * 12 * 60);
     EXPECT_TRUE(lines.back().contains("tokens_per_s"));
     EXPECT_EQ(lines.back().contains("load_balance_loss"), is_sparse);
     EXPECT_EQ(lines.back().contains("experts"), is_sparse);
@@ -112,7 +112,7 @@ TEST_F(Trainer, LowersTheLossAndWritesTheStagesFolder) {
       }
     }
     EXPECT_FALSE(is_folder(out + "/checkpoint"));
-    EXPECT_EQ(load_json(out + "/result.json").at("result").at("steps"), 150);
+    EXPECT_EQ(load_json(out + "/result.json").at("result").at("steps"), 60);
     EXPECT_EQ(model::load_model(out + "/model").model->config().is_sparse(), is_sparse);
   }
 }
@@ -120,10 +120,10 @@ TEST_F(Trainer, LowersTheLossAndWritesTheStagesFolder) {
 TEST_F(Trainer, TrainsInBfloat16WithFloat32Weights) {
   Config config = tiny_config();
   config.precision = Precision::BFloat16;
-  config.steps = 150;
+  config.steps = 60;
   config.learning_rate = 0.05;
   config.log_every = 10;
-  config.batch.batch_size = 16;
+  config.batch.batch_size = 12;
   model::LoadedModel loaded = make_tiny_model();
   train(loaded, config, tiny_job(folder_ / "out"));
   const std::vector<Json> lines = read_metrics(folder_ / "out");

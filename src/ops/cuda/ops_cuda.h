@@ -1,14 +1,10 @@
 // What ops are made of on CUDA tensors (of the current device). src/ops/no_cuda has the versions of a build without CUDA, which refuse.
 #pragma once
 
-#include "ops/kernels.h"
+#include "ops/cuda/row_kernels.h"
 #include "ops/transformer.h"
 
 namespace flanmoe::ops::cuda {
-
-// On the current stream.
-template <class T>
-const RowKernels<T>& row_kernels();
 
 // Put together from libtorch's own operations.
 at::Tensor attention(const at::Tensor& q_BQHd, const at::Tensor& k_BKHd, const at::Tensor& v_BKHd, const at::Tensor& bias_HQK,

@@ -1,11 +1,11 @@
 // RowKernels on CUDA: one block a row (or, for elementwise ones, a grid over all elements), sums in a fixed order.
+#include "ops/cuda/row_kernels.h"
+
+#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_bf16.h>
 
 #include <algorithm>
-
-#include "base/error.h"
-#include "ops/cuda/ops_cuda.h"
 
 namespace flanmoe::ops::cuda {
 
@@ -212,8 +212,7 @@ void launch(void (*kernel)(Parameters...), int64_t blocks, Arguments... argument
   if (blocks == 0) return;
   const auto grid = static_cast<unsigned>(std::min(blocks, kMaxBlocks));
   kernel<<<grid, kBlock, 0, c10::cuda::getCurrentCUDAStream().stream()>>>(static_cast<Parameters>(arguments)...);
-  const cudaError_t error = cudaGetLastError();
-  if (error != cudaSuccess) throw Error(ErrorCode::Internal, std::string("[ops.cuda] a kernel could not be launched: ") + cudaGetErrorString(error));
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
 template <class T>

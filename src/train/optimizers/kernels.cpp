@@ -23,6 +23,7 @@ namespace flanmoe::train::kernels {
 namespace {
 
 constexpr int64_t kChunkSize = int64_t{1} << 15;
+constexpr int64_t kParallelSize = 4 * kChunkSize;  // fewer elements are not worth waking threads for
 constexpr int64_t kTileRows = 32;
 constexpr int64_t kTileColumns = 1024;
 constexpr int64_t kColumnStrip = 64;
@@ -36,11 +37,11 @@ double add_up(const std::vector<double>& parts) {
   return sum;
 }
 
-// chunk(begin, end, index) over [0, size), in parallel where there is more than one.
+// chunk(begin, end, index) over [0, size).
 template <class Chunk>
 void for_each_chunk(int64_t size, const Chunk& chunk) {
   const int64_t num_chunks = divide_up(size, kChunkSize);
-#pragma omp parallel for schedule(static) if (num_chunks > 1)
+#pragma omp parallel for schedule(static) if (size >= kParallelSize)
   for (int64_t i = 0; i < num_chunks; ++i) chunk(i * kChunkSize, std::min(size, (i + 1) * kChunkSize), i);
 }
 
@@ -234,7 +235,7 @@ class FactoredGroup {
 
   template <class Visit>
   void for_each_tile(const Visit& visit) {
-#pragma omp parallel for schedule(static) if (num_tiles_ > 1)
+#pragma omp parallel for schedule(static) if (shape_.group_size() >= kParallelSize)
     for (int64_t i = 0; i < num_tiles_; ++i) {
       Place at;
       at.matrix = i / (row_blocks_ * column_blocks_);
@@ -271,7 +272,7 @@ class FactoredGroup {
     float* factor = column_factors_.data() + matrix * shape_.num_columns;
     const float* sums = column_sums_.get() + matrix * row_blocks_ * shape_.num_columns;
     const int64_t num_strips = divide_up(shape_.num_columns, kColumnStrip);
-#pragma omp parallel for schedule(static) if (row_blocks_ * shape_.num_columns > kChunkSize)
+#pragma omp parallel for schedule(static) if (row_blocks_ * shape_.num_columns >= kParallelSize)
     for (int64_t strip = 0; strip < num_strips; ++strip) {
       const int64_t begin = strip * kColumnStrip, size = std::min(kColumnStrip, shape_.num_columns - begin);
       double totals[kColumnStrip] = {};
@@ -297,7 +298,7 @@ class FactoredGroup {
 // Groups side by side where one is too small to be shared by threads; loops inside are then run by one thread, in the same order.
 template <class Update>
 void for_each_group(const AdafactorShape& shape, const Update& update) {
-  const bool runs_side_by_side = shape.num_groups > 1 && shape.group_size() < 16 * kChunkSize;
+  const bool runs_side_by_side = shape.num_groups > 1 && shape.group_size() < 4 * kParallelSize && shape.num_groups * shape.group_size() >= kParallelSize;
 #pragma omp parallel for schedule(static) if (runs_side_by_side)
   for (int64_t group = 0; group < shape.num_groups; ++group) update(group);
 }
