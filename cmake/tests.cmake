@@ -36,6 +36,8 @@ function(flanmoe_add_test_program folder)
     set(libraries ${FLANMOE_LIBRARIES})
   endif()
   target_link_libraries(${target} PRIVATE flanmoe_test_support ${libraries} GTest::gtest_main)
+  # what `if (...) EXPECT_...` expands to
+  target_compile_options(${target} PRIVATE -Wno-dangling-else)
   if(CMAKE_BUILD_TYPE STREQUAL "Release")
     target_compile_options(${target} PRIVATE -O1)
   endif()
