@@ -20,7 +20,8 @@ struct Common {
   bool is_json = false;
 
   void add_to(Options& options, bool has_seed = true);
-  // Sets threads, device and progress display. Throws InvalidArgument or Unsupported on what cannot be.
+  // Sets threads, device and progress display. Throws InvalidArgument or Unsupported on what cannot
+  // be.
   void apply() const;
   at::Device torch_device() const;
   at::ScalarType scalar_type() const;

@@ -27,22 +27,31 @@ Verb add_doctor(Options options) {
     const std::string kernels = ops::cpu_kernel_name();
     const std::vector<Check> checks = {
         {"libtorch", true, TORCH_VERSION, ""},
-        {"cpu kernels", kernels != "generic", kernels, "this processor lacks AVX2: everything works, slowly"},
-        {"bf16 matmul", __builtin_cpu_supports("avx512bf16") != 0, __builtin_cpu_supports("avx512bf16") ? "native" : "emulated",
+        {"cpu kernels", kernels != "generic", kernels,
+         "this processor lacks AVX2: everything works, slowly"},
+        {"bf16 matmul", __builtin_cpu_supports("avx512bf16") != 0,
+         __builtin_cpu_supports("avx512bf16") ? "native" : "emulated",
          "without AVX512-BF16 --dtype float32 is the faster one"},
-        {"threads", at::get_num_threads() >= 1, fmt::format("{} of {} physical cores", at::get_num_threads(), num_physical_cores()), ""},
-        {"memory", memory_bytes > 4e9, format_count(memory_bytes) + "B", "the quickstart needs up to 4 GB"},
-        {"cuda", true, ops::has_cuda_build() ? "built in" : "not in this build", "configure with the preset 'cuda' for --device cuda"},
+        {"threads", at::get_num_threads() >= 1,
+         fmt::format("{} of {} physical cores", at::get_num_threads(), num_physical_cores()), ""},
+        {"memory", memory_bytes > 4e9, format_count(memory_bytes) + "B",
+         "the quickstart needs up to 4 GB"},
+        {"cuda", true, ops::has_cuda_build() ? "built in" : "not in this build",
+         "configure with the preset 'cuda' for --device cuda"},
     };
     if (common->is_json) {
       Json list = Json::array();
       for (const Check& check : checks)
-        list.push_back({{"name", check.name}, {"is_ok", check.is_ok}, {"found", check.found}, {"hint", check.is_ok ? "" : check.hint}});
+        list.push_back({{"name", check.name},
+                        {"is_ok", check.is_ok},
+                        {"found", check.found},
+                        {"hint", check.is_ok ? "" : check.hint}});
       print_json({{"checks", list}});
       return;
     }
     for (const Check& check : checks)
-      print(fmt::format("{} {:<12} {}{}\n", check.is_ok ? "ok  " : "WARN", check.name, check.found, check.is_ok ? "" : "  (" + check.hint + ")"));
+      print(fmt::format("{} {:<12} {}{}\n", check.is_ok ? "ok  " : "WARN", check.name, check.found,
+                        check.is_ok ? "" : "  (" + check.hint + ")"));
   };
 }
 

@@ -16,33 +16,43 @@ Verb add_eval(Options options) {
   };
   auto state = std::make_shared<State>();
   options.positional("MODEL", state->model, "model folder");
-  options.option("suite", state->suite, "builtin:seen, builtin:unseen-templates, builtin:held-out; with --data a name of your own");
+  options.option(
+      "suite", state->suite,
+      "builtin:seen, builtin:unseen-templates, builtin:held-out; with --data a name of your own");
   options.option("data", state->data, "JSONL files or folders, separated by commas");
   options.option("out", state->out, "file for the result (JSON)");
   options.option("num-examples", state->num_examples, "examples a task of the built-in suites");
   options.fields(state->config);
   state->common.add_to(options, false);
-  options.footer("Example:\n  flanmoe eval runs/quickstart/stages/moe/model --suite builtin:held-out --out held-out.json\n"
-                 "  flanmoe eval flan-t5-small --data eval/arc.jsonl.gz --num-shots 2 --json");
+  options.footer(
+      "Example:\n  flanmoe eval runs/quickstart/stages/moe/model --suite builtin:held-out --out "
+      "held-out.json\n"
+      "  flanmoe eval flan-t5-small --data eval/arc.jsonl.gz --num-shots 2 --json");
   return [state] {
     state->common.apply();
-    if (state->suite.empty() && state->data.empty()) fail(ErrorCode::InvalidArgument, "[eval] expected --suite NAME or --data FILE|DIR");
-    eval::Suite suite = eval::open_suite(state->data.empty() ? state->suite : state->data, static_cast<uint64_t>(state->config.seed), state->num_examples);
+    if (state->suite.empty() && state->data.empty())
+      fail(ErrorCode::InvalidArgument, "[eval] expected --suite NAME or --data FILE|DIR");
+    eval::Suite suite =
+        eval::open_suite(state->data.empty() ? state->suite : state->data,
+                         static_cast<uint64_t>(state->config.seed), state->num_examples);
     if (!state->data.empty() && !state->suite.empty()) suite.name = state->suite;
-    const model::LoadedModel loaded =
-        model::load_model_with_tokenizer(state->model, state->common.scalar_type(), state->common.torch_device());
-    const eval::SuiteResult result = eval::evaluate(loaded, suite, state->config, state->common.scalar_type());
+    const model::LoadedModel loaded = model::load_model_with_tokenizer(
+        state->model, state->common.scalar_type(), state->common.torch_device());
+    const eval::SuiteResult result =
+        eval::evaluate(loaded, suite, state->config, state->common.scalar_type());
     const Json json = eval::to_json(result, state->config);
     if (!state->out.empty()) write_file_atomically(state->out, json.dump(2) + "\n");
     if (state->common.is_json) {
       print_json(json);
       return;
     }
-    std::string text = fmt::format("{:<32} {:>8} {:>17} {:>8} {:>8}\n", "task", "value", "95 % interval", "chance", "examples");
+    std::string text = fmt::format("{:<32} {:>8} {:>17} {:>8} {:>8}\n", "task", "value",
+                                   "95 % interval", "chance", "examples");
     for (const eval::TaskResult& task : result.tasks)
-      text += fmt::format("{:<32} {:>8.3f} [{:.3f}, {:.3f}]    {:>8.3f} {:>8}\n", task.name, task.value, task.ci_low, task.ci_high, task.chance,
-                          task.num_examples);
-    print(text + fmt::format("{:<32} {:>8.3f} {:>17} {:>8.3f}\n", "mean over tasks", result.mean, "", result.mean_chance));
+      text += fmt::format("{:<32} {:>8.3f} [{:.3f}, {:.3f}]    {:>8.3f} {:>8}\n", task.name,
+                          task.value, task.ci_low, task.ci_high, task.chance, task.num_examples);
+    print(text + fmt::format("{:<32} {:>8.3f} {:>17} {:>8.3f}\n", "mean over tasks", result.mean,
+                             "", result.mean_chance));
   };
 }
 

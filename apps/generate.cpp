@@ -19,21 +19,28 @@ Verb add_generate(Options options) {
   };
   auto state = std::make_shared<State>();
   options.positional("MODEL", state->model, "model folder");
-  options.option("input", state->input, "JSONL with inputs, or plain text, one prompt a line; - is standard input");
+  options.option("input", state->input,
+                 "JSONL with inputs, or plain text, one prompt a line; - is standard input");
   options.option("input-length", state->input_length, "cut inputs to so many tokens; 0: no limit");
   options.option("max-batch-tokens", state->max_batch_tokens, "padded input tokens a batch");
   options.fields(state->config);
   state->common.add_to(options, false);
-  options.footer("Example:\n  echo 'translate English to German: Good morning.' | flanmoe generate flan-t5-small --num-beams 4\n"
-                 "Lines that start with '{' are read as JSON. JSONL in or --json gives JSONL out, else the text alone.");
+  options.footer(
+      "Example:\n  echo 'translate English to German: Good morning.' | flanmoe generate "
+      "flan-t5-small --num-beams 4\n"
+      "Lines that start with '{' are read as JSON. JSONL in or --json gives JSONL out, else the "
+      "text alone.");
   return [state] {
     state->common.apply();
-    if (state->config.num_beams < 1 || state->config.num_return < 1 || state->config.num_return > state->config.num_beams)
-      fail(ErrorCode::InvalidArgument, "[--num-return] expected 1 to --num-beams ({}), found {}", state->config.num_beams, state->config.num_return);
+    if (state->config.num_beams < 1 || state->config.num_return < 1 ||
+        state->config.num_return > state->config.num_beams)
+      fail(ErrorCode::InvalidArgument, "[--num-return] expected 1 to --num-beams ({}), found {}",
+           state->config.num_beams, state->config.num_return);
     if (state->config.max_new_tokens < 1)
-      fail(ErrorCode::InvalidArgument, "[--max-new-tokens] expected at least 1, found {}", state->config.max_new_tokens);
-    const model::LoadedModel loaded =
-        model::load_model_with_tokenizer(state->model, state->common.scalar_type(), state->common.torch_device());
+      fail(ErrorCode::InvalidArgument, "[--max-new-tokens] expected at least 1, found {}",
+           state->config.max_new_tokens);
+    const model::LoadedModel loaded = model::load_model_with_tokenizer(
+        state->model, state->common.scalar_type(), state->common.torch_device());
     bool writes_json = state->common.is_json;
     std::vector<std::vector<int32_t>> prompts;
     LineReader reader(state->input);
@@ -41,11 +48,14 @@ Verb add_generate(Options options) {
       if (line.find_first_not_of(" \t") == std::string::npos) continue;
       if (line[line.find_first_not_of(" \t")] == '{') {
         writes_json = true;
-        line = data::parse_example(parse_json(line, reader.where()), reader.where(), /*requires_targets=*/false).inputs;
+        line = data::parse_example(parse_json(line, reader.where()), reader.where(),
+                                   /*requires_targets=*/false)
+                   .inputs;
       }
       prompts.push_back(loaded.tokenizer->encode_with_eos(line, state->input_length));
     }
-    const auto results = generate::generate(*loaded.model, prompts, state->config, state->common.scalar_type(), state->max_batch_tokens);
+    const auto results = generate::generate(*loaded.model, prompts, state->config,
+                                            state->common.scalar_type(), state->max_batch_tokens);
     const auto to_json = [&](const generate::Hypothesis& hypothesis) {
       return Json{{"output", loaded.tokenizer->decode(hypothesis.token_ids)},
                   {"token_ids", hypothesis.token_ids},
@@ -53,7 +63,8 @@ Verb add_generate(Options options) {
     };
     for (const auto& hypotheses : results) {
       if (!writes_json) {
-        for (const auto& hypothesis : hypotheses) print(loaded.tokenizer->decode(hypothesis.token_ids) + "\n");
+        for (const auto& hypothesis : hypotheses)
+          print(loaded.tokenizer->decode(hypothesis.token_ids) + "\n");
         continue;
       }
       Json line = to_json(hypotheses.front());

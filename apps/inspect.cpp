@@ -16,7 +16,8 @@ Verb add_inspect(Options options) {
   };
   auto state = std::make_shared<State>();
   options.positional("MODEL", state->model, "model folder, or a named size (flan-t5-small)");
-  options.option("input-length", state->input_length, "count attention scores for inputs of this length; 0 leaves them out");
+  options.option("input-length", state->input_length,
+                 "count attention scores for inputs of this length; 0 leaves them out");
   options.option("target-length", state->target_length, "and targets of this length");
   state->common.add_to(options, false);
   options.footer("Example:\n  flanmoe inspect flan-t5-small --json");
@@ -36,7 +37,8 @@ Verb add_inspect(Options options) {
     }
     const model::ParameterCounts counts = model::count_parameters(config);
     if (!is_size) FLANMOE_ASSERT(num_parameters == counts.total);
-    const model::FlopsPerToken flops = model::count_flops_per_token(config, state->input_length, state->target_length);
+    const model::FlopsPerToken flops =
+        model::count_flops_per_token(config, state->input_length, state->target_length);
     const double bytes = static_cast<double>(counts.total) * 4;
     if (state->common.is_json) {
       Json json = {{"model", state->model},
@@ -53,23 +55,35 @@ Verb add_inspect(Options options) {
                    {"weights_bytes", {{"float32", bytes}, {"bfloat16", bytes / 2}}},
                    {"train_bytes", {{"adafactor", bytes * 2}, {"adamw", bytes * 4}}},
                    {"config", model::to_hf_config(config)}};
-      if (config.is_sparse()) json["sparse_layers"] = {{"encoder", config.encoder_sparse_layers}, {"decoder", config.decoder_sparse_layers}};
+      if (config.is_sparse())
+        json["sparse_layers"] = {{"encoder", config.encoder_sparse_layers},
+                                 {"decoder", config.decoder_sparse_layers}};
       print_json(json);
       return;
     }
-    std::string text = fmt::format("{}: {} encoder-decoder, {}\n", state->model, config.is_sparse() ? "sparse" : "dense",
-                                   config.feed_forward == model::FeedForwardKind::GatedGelu ? "gated GELU" : "ReLU");
-    text += fmt::format("  shape            d_model {}, d_ff {}, {} heads x {}, {} + {} layers, vocabulary {}{}\n", config.d_model, config.d_ff,
-                        config.num_heads, config.d_kv, config.num_layers, config.num_decoder_layers, config.vocab_size,
-                        config.has_tied_embeddings ? " (tied)" : "");
+    std::string text = fmt::format(
+        "{}: {} encoder-decoder, {}\n", state->model, config.is_sparse() ? "sparse" : "dense",
+        config.feed_forward == model::FeedForwardKind::GatedGelu ? "gated GELU" : "ReLU");
+    text += fmt::format(
+        "  shape            d_model {}, d_ff {}, {} heads x {}, {} + {} layers, vocabulary {}{}\n",
+        config.d_model, config.d_ff, config.num_heads, config.d_kv, config.num_layers,
+        config.num_decoder_layers, config.vocab_size, config.has_tied_embeddings ? " (tied)" : "");
     if (config.is_sparse())
-      text += fmt::format("  experts          {} a sparse layer, {} + {} sparse layers, router {}\n", config.moe.num_experts,
-                          config.encoder_sparse_layers.size(), config.decoder_sparse_layers.size(), config.moe.router);
-    text += fmt::format("  parameters       {} in all, {} active a token\n", counts.total, counts.active);
-    text += fmt::format("  FLOPs a token    encoder {}, decoder {} (matmuls, forward); {} by active parameters\n", format_count(flops.encoder),
-                        format_count(flops.decoder), format_count(static_cast<double>(counts.active)));
-    text += fmt::format("  weights          {}B fp32, {}B bf16; training with Adafactor about {}B, with AdamW {}B, activations aside\n",
-                        format_count(bytes), format_count(bytes / 2), format_count(2 * bytes), format_count(4 * bytes));
+      text +=
+          fmt::format("  experts          {} a sparse layer, {} + {} sparse layers, router {}\n",
+                      config.moe.num_experts, config.encoder_sparse_layers.size(),
+                      config.decoder_sparse_layers.size(), config.moe.router);
+    text += fmt::format("  parameters       {} in all, {} active a token\n", counts.total,
+                        counts.active);
+    text += fmt::format(
+        "  FLOPs a token    encoder {}, decoder {} (matmuls, forward); {} by active parameters\n",
+        format_count(flops.encoder), format_count(flops.decoder),
+        format_count(static_cast<double>(counts.active)));
+    text += fmt::format(
+        "  weights          {}B fp32, {}B bf16; training with Adafactor about {}B, with AdamW {}B, "
+        "activations aside\n",
+        format_count(bytes), format_count(bytes / 2), format_count(2 * bytes),
+        format_count(4 * bytes));
     print(text);
   };
 }

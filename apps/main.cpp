@@ -47,12 +47,18 @@ std::string explain_extras(const CLI::App& app, const std::string& message) {
   } else if (verb == &app) {
     for (const VerbEntry& entry : kVerbs) names.emplace_back(entry.name);
   }
-  return fmt::format("unexpected {} '{}'{}", is_option ? "option" : verb == &app ? "verb" : "argument", extras.front(),
-                     names.empty() ? "" : suggestion(extras.front(), names));
+  return fmt::format("unexpected {} '{}'{}",
+                     is_option      ? "option"
+                     : verb == &app ? "verb"
+                                    : "argument",
+                     extras.front(), names.empty() ? "" : suggestion(extras.front(), names));
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("flanmoe: dense T5 -> sparse mixture of experts, instruction-tuned and measured against its dense twin", "flanmoe");
+  CLI::App app(
+      "flanmoe: dense T5 -> sparse mixture of experts, instruction-tuned and measured against its "
+      "dense twin",
+      "flanmoe");
   app.require_subcommand(0, 1);
   app.set_version_flag("--version", std::string("flanmoe ") + kVersion);
   bool is_verbose = false, is_quiet = false;
@@ -74,7 +80,9 @@ int run(int argc, char** argv) {
     const int code = app.exit(error, std::cout, std::cerr);
     return code == 0 ? 0 : 2;
   }
-  log::install_stderr_sink(is_verbose ? log::Level::Debug : is_quiet ? log::Level::Warning : log::Level::Info);
+  log::install_stderr_sink(is_verbose ? log::Level::Debug
+                           : is_quiet ? log::Level::Warning
+                                      : log::Level::Info);
   if (app.get_subcommands().empty()) {
     std::fputs(app.help().c_str(), stderr);
     return 2;

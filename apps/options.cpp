@@ -10,35 +10,55 @@ namespace {
 std::string dashed(const std::string& names) {
   std::string result;
   std::istringstream stream(names);
-  for (std::string name; std::getline(stream, name, ',');) result += (result.empty() ? "--" : ",--") + name;
+  for (std::string name; std::getline(stream, name, ',');)
+    result += (result.empty() ? "--" : ",--") + name;
   return result;
 }
 
 template <class Value>
-void add(CLI::App& app, const std::string& name, Value& value, const std::string& help, bool is_required) {
+void add(CLI::App& app, const std::string& name, Value& value, const std::string& help,
+         bool is_required) {
   CLI::Option* option = app.add_option(dashed(name), value, help)->capture_default_str();
   if (is_required) option->required();
 }
 
 }  // namespace
 
-void Options::positional(const std::string& name, std::string& value, const std::string& help, bool is_required) {
+void Options::positional(const std::string& name, std::string& value, const std::string& help,
+                         bool is_required) {
   CLI::Option* option = app_.add_option(name, value, help);
   if (is_required) option->required();
 }
-void Options::positionals(const std::string& name, std::vector<std::string>& values, const std::string& help) {
+void Options::positionals(const std::string& name, std::vector<std::string>& values,
+                          const std::string& help) {
   app_.add_option(name, values, help)->required();
 }
-void Options::flag(const std::string& name, bool& value, const std::string& help) { app_.add_flag(dashed(name), value, help); }
-void Options::option(const std::string& name, std::string& value, const std::string& help, bool is_required) { add(app_, name, value, help, is_required); }
-void Options::option(const std::string& name, int64_t& value, const std::string& help, bool is_required) { add(app_, name, value, help, is_required); }
-void Options::option(const std::string& name, double& value, const std::string& help, bool is_required) { add(app_, name, value, help, is_required); }
-void Options::option(const std::string& name, bool& value, const std::string& help, bool is_required) { add(app_, name, value, help, is_required); }
-void Options::repeated(const std::string& name, std::vector<std::string>& values, const std::string& help) {
+void Options::flag(const std::string& name, bool& value, const std::string& help) {
+  app_.add_flag(dashed(name), value, help);
+}
+void Options::option(const std::string& name, std::string& value, const std::string& help,
+                     bool is_required) {
+  add(app_, name, value, help, is_required);
+}
+void Options::option(const std::string& name, int64_t& value, const std::string& help,
+                     bool is_required) {
+  add(app_, name, value, help, is_required);
+}
+void Options::option(const std::string& name, double& value, const std::string& help,
+                     bool is_required) {
+  add(app_, name, value, help, is_required);
+}
+void Options::option(const std::string& name, bool& value, const std::string& help,
+                     bool is_required) {
+  add(app_, name, value, help, is_required);
+}
+void Options::repeated(const std::string& name, std::vector<std::string>& values,
+                       const std::string& help) {
   app_.add_option(dashed(name), values, help)->take_all()->expected(1)->allow_extra_args(false);
 }
-void Options::choice(const std::string& name, const std::vector<std::string>& names, const std::string& present,
-                     std::function<void(const std::string&)> set, const std::string& help) {
+void Options::choice(const std::string& name, const std::vector<std::string>& names,
+                     const std::string& present, std::function<void(const std::string&)> set,
+                     const std::string& help) {
   app_.add_option_function<std::string>(dashed(name), std::move(set), help)
       ->check(CLI::Validator(
           [names](std::string& text) {
@@ -50,6 +70,8 @@ void Options::choice(const std::string& name, const std::vector<std::string>& na
       ->type_name("NAME")
       ->default_str(present);
 }
-void Options::footer(const std::string& text) { app_.footer(text); }
+void Options::footer(const std::string& text) {
+  app_.footer(text);
+}
 
 }  // namespace flanmoe::apps

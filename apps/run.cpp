@@ -16,21 +16,31 @@ Verb add_run(Options options) {
   };
   auto state = std::make_shared<State>();
   options.positional("RECIPE", state->run.recipe_path, "TOML file");
-  options.repeated("set", state->run.overrides, "section.key=value, over the recipe; may be given several times");
+  options.repeated("set", state->run.overrides,
+                   "section.key=value, over the recipe; may be given several times");
   options.option("out", state->run.out, "folder of the run (default: runs/NAME)");
   options.flag("resume", state->run.resumes, "continue a run that was interrupted");
-  options.choice("device", {"cpu", "cuda"}, "cpu", [state](const std::string& text) { state->common.device = text; }, "where to compute");
+  options.choice(
+      "device", {"cpu", "cuda"}, "cpu",
+      [state](const std::string& text) { state->common.device = text; }, "where to compute");
   options.option("threads", state->common.threads, "compute threads; 0 takes the physical cores");
-  options.flag("json", state->common.is_json, "one JSON document on stdout, everything else on stderr");
-  options.footer("Example:\n  flanmoe run recipes/quickstart.toml --out runs/quickstart --set seed=2\n"
-                 "  flanmoe run recipes/finetune.toml --set model.path=flan-t5-small --set data.train=train.jsonl --set eval.data=test.jsonl");
+  options.flag("json", state->common.is_json,
+               "one JSON document on stdout, everything else on stderr");
+  options.footer(
+      "Example:\n  flanmoe run recipes/quickstart.toml --out runs/quickstart --set seed=2\n"
+      "  flanmoe run recipes/finetune.toml --set model.path=flan-t5-small --set "
+      "data.train=train.jsonl --set eval.data=test.jsonl");
   return [state] {
     state->common.apply();
     state->run.device = state->common.device;
     state->run.version = kVersion;
     const study::RunResult result = study::run(state->run);
     if (state->common.is_json)
-      print_json({{"out", result.out}, {"report", result.report_path}, {"done", result.done}, {"skipped", result.skipped}, {"results", study::to_json(result.results)}});
+      print_json({{"out", result.out},
+                  {"report", result.report_path},
+                  {"done", result.done},
+                  {"skipped", result.skipped},
+                  {"results", study::to_json(result.results)}});
     else
       print(result.summary + "\nreport: " + result.report_path + "\n");
   };

@@ -16,33 +16,43 @@ Verb add_score(Options options) {
   };
   auto state = std::make_shared<State>();
   options.positional("MODEL", state->model, "model folder");
-  options.option("input", state->input, "JSONL with inputs and targets, or inputs and choices; - is standard input");
+  options.option("input", state->input,
+                 "JSONL with inputs and targets, or inputs and choices; - is standard input");
   options.option("input-length", state->input_length, "cut inputs to so many tokens; 0: no limit");
   options.option("max-batch-tokens", state->max_batch_tokens, "padded input tokens a batch");
   state->common.add_to(options, false);
-  options.footer("Example:\n  echo '{\"inputs\": \"2 + 2 =\", \"choices\": [\"4\", \"5\"], \"targets\": \"4\"}' | flanmoe score flan-t5-small");
+  options.footer(
+      "Example:\n  echo '{\"inputs\": \"2 + 2 =\", \"choices\": [\"4\", \"5\"], \"targets\": "
+      "\"4\"}' | flanmoe score flan-t5-small");
   return [state] {
     state->common.apply();
-    const model::LoadedModel loaded =
-        model::load_model_with_tokenizer(state->model, state->common.scalar_type(), state->common.torch_device());
+    const model::LoadedModel loaded = model::load_model_with_tokenizer(
+        state->model, state->common.scalar_type(), state->common.torch_device());
     std::vector<data::Example> examples;
     std::vector<eval::Query> queries;
-    data::for_each_example(state->input, [&](data::Example&& example) {
-      if (example.targets.empty() && example.choices.empty())
-        fail(ErrorCode::InvalidArgument, "{}: expected 'targets' or 'choices'", example.where);
-      eval::Query query;
-      query.input_ids = loaded.tokenizer->encode_with_eos(example.inputs, state->input_length);
-      if (example.choices.empty()) query.target_ids.push_back(loaded.tokenizer->encode_with_eos(example.targets));
-      for (const std::string& choice : example.choices) query.target_ids.push_back(loaded.tokenizer->encode_with_eos(choice));
-      queries.push_back(std::move(query));
-      examples.push_back(std::move(example));
-    }, /*requires_targets=*/false);
-    const auto scores = eval::score(*loaded.model, queries, state->common.scalar_type(), state->max_batch_tokens, nullptr,
-                                    state->common.is_json ? "" : "score");
+    data::for_each_example(
+        state->input,
+        [&](data::Example&& example) {
+          if (example.targets.empty() && example.choices.empty())
+            fail(ErrorCode::InvalidArgument, "{}: expected 'targets' or 'choices'", example.where);
+          eval::Query query;
+          query.input_ids = loaded.tokenizer->encode_with_eos(example.inputs, state->input_length);
+          if (example.choices.empty())
+            query.target_ids.push_back(loaded.tokenizer->encode_with_eos(example.targets));
+          for (const std::string& choice : example.choices)
+            query.target_ids.push_back(loaded.tokenizer->encode_with_eos(choice));
+          queries.push_back(std::move(query));
+          examples.push_back(std::move(example));
+        },
+        /*requires_targets=*/false);
+    const auto scores =
+        eval::score(*loaded.model, queries, state->common.scalar_type(), state->max_batch_tokens,
+                    nullptr, state->common.is_json ? "" : "score");
     for (size_t i = 0; i < queries.size(); ++i) {
       Json line;
       if (examples[i].choices.empty()) {
-        line = {{"log_likelihood", scores[i][0].log_likelihood}, {"num_tokens", scores[i][0].num_tokens}};
+        line = {{"log_likelihood", scores[i][0].log_likelihood},
+                {"num_tokens", scores[i][0].num_tokens}};
       } else {
         size_t best = 0;
         line = {{"log_likelihoods", Json::array()}, {"num_tokens", Json::array()}};

@@ -26,11 +26,13 @@ Verb add_tokenize(Options options) {
       if (state->decodes) {
         const Json json = parse_json(line, reader.where());
         if (!json.is_object() || !json.contains("ids") || !json["ids"].is_array())
-          fail(ErrorCode::InvalidArgument, "{}: expected an object with a list 'ids'", reader.where());
+          fail(ErrorCode::InvalidArgument, "{}: expected an object with a list 'ids'",
+               reader.where());
         std::vector<int32_t> ids;
         for (const Json& id : json["ids"]) {
           if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() > INT32_MAX)
-            fail(ErrorCode::InvalidArgument, "{}: 'ids': expected token ids, found {}", reader.where(), id.dump());
+            fail(ErrorCode::InvalidArgument, "{}: 'ids': expected token ids, found {}",
+                 reader.where(), id.dump());
           ids.push_back(id.get<int32_t>());
         }
         print(Json{{"text", tokenizer.decode(ids)}}.dump() + "\n");
@@ -39,7 +41,9 @@ Verb add_tokenize(Options options) {
       const std::vector<int32_t> ids = tokenizer.encode_with_eos(line);
       Json pieces = Json::array();
       for (int32_t id : ids) pieces.push_back(tokenizer.piece(id));
-      print(Json{{"ids", ids}, {"pieces", pieces}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+      print(Json{{"ids", ids}, {"pieces", pieces}}.dump(-1, ' ', false,
+                                                        Json::error_handler_t::replace) +
+            "\n");
     }
   };
 }

@@ -23,30 +23,43 @@ Verb add_train(Options options) {
   };
   auto state = std::make_shared<State>();
   options.positional("MODEL", state->model, "model folder");
-  options.option("data", state->data, "JSONL files or folders, builtin:train, builtin:TASK (tune); documents or builtin:corpus (pretrain); separated by commas", true);
+  options.option("data", state->data,
+                 "JSONL files or folders, builtin:train, builtin:TASK (tune); documents or "
+                 "builtin:corpus (pretrain); separated by commas",
+                 true);
   options.option("out", state->job.out, "folder to write", true);
   options.flag("resume", state->job.resumes, "continue what was interrupted");
-  options.choice("objective", {"tune", "pretrain"}, state->objective, [state](const std::string& text) { state->objective = text; },
-                 "tune: instruction examples; pretrain: span corruption");
+  options.choice(
+      "objective", {"tune", "pretrain"}, state->objective,
+      [state](const std::string& text) { state->objective = text; },
+      "tune: instruction examples; pretrain: span corruption");
   options.fields(state->config, {{"batch", ""}}, {{"optimizer-name", "optimizer"}});
   options.fields(state->mixture, {}, {}, "mixture");
   options.fields(state->span_corruption);
-  options.choice("device", {"cpu", "cuda"}, "cpu", [state](const std::string& text) { state->common.device = text; }, "where to compute");
+  options.choice(
+      "device", {"cpu", "cuda"}, "cpu",
+      [state](const std::string& text) { state->common.device = text; }, "where to compute");
   options.option("threads", state->common.threads, "compute threads; 0 takes the physical cores");
-  options.flag("json", state->common.is_json, "one JSON document on stdout, everything else on stderr");
-  options.footer("Example:\n  flanmoe train flan-t5-small --data train.jsonl --out tuned --steps 500 --learning-rate 5e-4 --precision bfloat16");
+  options.flag("json", state->common.is_json,
+               "one JSON document on stdout, everything else on stderr");
+  options.footer(
+      "Example:\n  flanmoe train flan-t5-small --data train.jsonl --out tuned --steps 500 "
+      "--learning-rate 5e-4 --precision bfloat16");
   return [state] {
     state->common.apply();
     study::check_paths_exist(state->data, "--data");
     if (state->objective == "tune") study::check_trainable(state->data, "--data");
-    model::LoadedModel loaded = model::load_model_with_tokenizer(state->model, at::kFloat, state->common.torch_device());
+    model::LoadedModel loaded =
+        model::load_model_with_tokenizer(state->model, at::kFloat, state->common.torch_device());
     const uint64_t seed = static_cast<uint64_t>(state->config.seed);
     state->job.label = "train";
     state->job.data_description = study::hash_specs(state->data) + " " + state->objective;
     state->job.draw =
         state->objective == "tune"
             ? study::make_mixture_draw({state->data, state->mixture, seed}, *loaded.tokenizer)
-            : study::make_document_draw({state->data, state->span_corruption, state->config.batch.input_length, true, seed}, *loaded.tokenizer);
+            : study::make_document_draw({state->data, state->span_corruption,
+                                         state->config.batch.input_length, true, seed},
+                                        *loaded.tokenizer);
     const train::Result result = train::train(loaded, state->config, state->job);
     const std::string model_folder = state->job.out + "/model";
     if (state->common.is_json)
@@ -59,8 +72,9 @@ Verb add_train(Options options) {
                   {"wall_s", result.wall_s},
                   {"peak_memory_bytes", peak_memory_bytes()}});
     else
-      print(fmt::format("{}: {} steps, loss {:.4f}, {} training FLOPs, {}\n", model_folder, result.steps, result.final_loss,
-                        format_count(result.train_flops), format_duration(result.wall_s)));
+      print(fmt::format("{}: {} steps, loss {:.4f}, {} training FLOPs, {}\n", model_folder,
+                        result.steps, result.final_loss, format_count(result.train_flops),
+                        format_duration(result.wall_s)));
   };
 }
 

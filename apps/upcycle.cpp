@@ -20,7 +20,9 @@ Verb add_upcycle(Options options) {
   options.option("out", state->out, "folder to write", true);
   options.fields(state->config, {{"moe", ""}}, {{"num-experts", "experts"}});
   state->common.add_to(options, false);
-  options.footer("Example:\n  flanmoe upcycle flan-t5-small --out flan-t5-small-moe --experts 8 --router top-2 --every 2");
+  options.footer(
+      "Example:\n  flanmoe upcycle flan-t5-small --out flan-t5-small-moe --experts 8 --router "
+      "top-2 --every 2");
   return [state] {
     state->common.apply();
     const model::LoadedModel dense = model::load_model(state->model);
@@ -38,9 +40,11 @@ Verb add_upcycle(Options options) {
                   {"decoder_sparse_layers", config.decoder_sparse_layers},
                   {"peak_memory_bytes", peak_memory_bytes()}});
     else
-      print(fmt::format("{}: {} experts in {} encoder and {} decoder layers, router {}; {} parameters, {} active a token\n", state->out,
-                        config.moe.num_experts, config.encoder_sparse_layers.size(), config.decoder_sparse_layers.size(), config.moe.router,
-                        counts.total, counts.active));
+      print(fmt::format(
+          "{}: {} experts in {} encoder and {} decoder layers, router {}; {} parameters, {} active "
+          "a token\n",
+          state->out, config.moe.num_experts, config.encoder_sparse_layers.size(),
+          config.decoder_sparse_layers.size(), config.moe.router, counts.total, counts.active));
   };
 }
 

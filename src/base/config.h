@@ -1,13 +1,16 @@
-// The config visitor. Every module owns a plain Config struct with one member that lists its fields:
+// The config visitor. Every module owns a plain Config struct with one member that lists its
+// fields:
 //
 //   struct Config {
 //     double learning_rate = 1e-3;
-//     template <class Visitor> void visit(Visitor& v) { v("learning_rate", learning_rate, "peak learning rate"); }
+//     template <class Visitor> void visit(Visitor& v) { v("learning_rate", learning_rate, "peak
+//     learning rate"); }
 //   };
 //
-// Parsing, printing, --help and the docs come from that one list. Field types: bool, int64_t, double,
-// std::string, an enum with EnumNames, std::vector<int64_t | double | std::string>, std::optional of a
-// scalar, another Config (a TOML table) and std::vector<Config> (an array of tables).
+// Parsing, printing, --help and the docs come from that one list. Field types: bool, int64_t,
+// double, std::string, an enum with EnumNames, std::vector<int64_t | double | std::string>,
+// std::optional of a scalar, another Config (a TOML table) and std::vector<Config> (an array of
+// tables).
 #pragma once
 
 #include <cstdint>
@@ -30,7 +33,9 @@ struct ProbeVisitor {
 };
 
 template <class T>
-concept ConfigStruct = std::is_class_v<T> && requires(T t, ProbeVisitor v) { t.visit(v); };
+concept ConfigStruct = std::is_class_v<T> && requires(T t, ProbeVisitor v) {
+  t.visit(v);
+};
 
 namespace config_detail {
 
@@ -108,10 +113,18 @@ void read(const ConfigNode& node, const std::string& path, Config& config) {
   }
 }
 
-inline ConfigNode write(bool value) { return ConfigNode::make_boolean(value); }
-inline ConfigNode write(int64_t value) { return ConfigNode::make_integer(value); }
-inline ConfigNode write(double value) { return ConfigNode::make_float(value); }
-inline ConfigNode write(const std::string& value) { return ConfigNode::make_string(value); }
+inline ConfigNode write(bool value) {
+  return ConfigNode::make_boolean(value);
+}
+inline ConfigNode write(int64_t value) {
+  return ConfigNode::make_integer(value);
+}
+inline ConfigNode write(double value) {
+  return ConfigNode::make_float(value);
+}
+inline ConfigNode write(const std::string& value) {
+  return ConfigNode::make_string(value);
+}
 template <NamedEnum Enum>
 ConfigNode write(Enum value) {
   return ConfigNode::make_string(to_string(value));
@@ -147,8 +160,9 @@ ConfigNode write(const Config& config) {
 
 }  // namespace config_detail
 
-// Fills `config` from the table `node`; keys that are not there keep their value. `path` is the dotted
-// place of the table, for messages ("" at the top). Unknown keys are errors that name the nearest one.
+// Fills `config` from the table `node`; keys that are not there keep their value. `path` is the
+// dotted place of the table, for messages ("" at the top). Unknown keys are errors that name the
+// nearest one.
 template <ConfigStruct Config>
 void parse_config(const ConfigNode& node, const std::string& path, Config& config) {
   config_detail::read(node, path, config);

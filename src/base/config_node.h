@@ -33,16 +33,19 @@ struct ConfigNode {
   static ConfigNode make_boolean(bool value, std::string where = {});
 };
 
-std::string_view to_string(ConfigNode::Kind kind);  // "table", "array", "string", "integer", "number", "boolean"
+std::string_view to_string(
+    ConfigNode::Kind kind);  // "table", "array", "string", "integer", "number", "boolean"
 
-// Throws InvalidConfig "file:line: ..." on a syntax error or a repeated key, NotFound where there is no file.
+// Throws InvalidConfig "file:line: ..." on a syntax error or a repeated key, NotFound where there
+// is no file.
 ConfigNode parse_toml(std::string_view text, const std::string& name);
 ConfigNode load_toml(const std::string& path);
 
 // `overrides` wins over `base`, table by table; everything else is replaced whole.
 void merge_into(ConfigNode& base, const ConfigNode& overrides);
 
-// "a.b.c=value"; the value is read as TOML (3, 0.5, true, "x", [1, 2]) and, where that fails, as a plain string.
+// "a.b.c=value"; the value is read as TOML (3, 0.5, true, "x", [1, 2]) and, where that fails, as a
+// plain string.
 void apply_override(ConfigNode& root, const std::string& assignment);
 
 std::string to_toml(const ConfigNode& node);

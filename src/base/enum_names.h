@@ -2,7 +2,8 @@
 //
 //   enum class Schedule { Constant, Linear };
 //   template <> struct flanmoe::EnumNames<Schedule> {
-//     static constexpr std::pair<Schedule, std::string_view> values[] = {{Schedule::Constant, "constant"}, ...};
+//     static constexpr std::pair<Schedule, std::string_view> values[] = {{Schedule::Constant,
+//     "constant"}, ...};
 //   };
 #pragma once
 
@@ -18,7 +19,9 @@ template <class Enum>
 struct EnumNames;
 
 template <class Enum>
-concept NamedEnum = requires { EnumNames<Enum>::values; };
+concept NamedEnum = requires {
+  EnumNames<Enum>::values;
+};
 
 template <NamedEnum Enum>
 std::string to_string(Enum value) {

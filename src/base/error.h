@@ -18,14 +18,15 @@ enum class ErrorCode {
   Unsupported,      // understood, and not possible
   Io,               // disk full, permission, short write
   OutOfMemory,
-  NonFinite,        // a loss or gradient that is not a number
-  Interrupted,      // Ctrl-C
-  Internal,         // our own mistake
+  NonFinite,    // a loss or gradient that is not a number
+  Interrupted,  // Ctrl-C
+  Internal,     // our own mistake
 };
 
 std::string_view to_string(ErrorCode code);
 
-// Exit code of the program: 2 where the call or its input is wrong, 1 where it failed while running.
+// Exit code of the program: 2 where the call or its input is wrong, 1 where it failed while
+// running.
 int exit_code(ErrorCode code);
 
 // The message says who, what was found, what was expected and where it came from:
@@ -48,6 +49,7 @@ template <class... Args>
 
 }  // namespace flanmoe
 
-// For our own mistakes only; user input raises Error with a text of its own. Throws Error(Internal).
+// For our own mistakes only; user input raises Error with a text of its own. Throws
+// Error(Internal).
 #define FLANMOE_ASSERT(condition) \
   ((condition) ? void(0) : ::flanmoe::fail_assertion(#condition, __FILE__, __LINE__))

@@ -13,8 +13,8 @@ namespace flanmoe {
 // Throws NotFound where there is no such file, Io where it cannot be read.
 std::string read_file(const std::string& path);
 
-// Writes `path`.tmp-<pid>, syncs, renames. Throws Io with the reason ("No space left on device"); the
-// file that was there before is then untouched and the half one removed.
+// Writes `path`.tmp-<pid>, syncs, renames. Throws Io with the reason ("No space left on device");
+// the file that was there before is then untouched and the half one removed.
 void write_file_atomically(const std::string& path, std::string_view content);
 
 // A folder that appears whole: write into path(), then commit(). Without commit() the destructor
@@ -34,7 +34,8 @@ class AtomicFolder {
   bool is_committed_ = false;
 };
 
-// Finishes or rolls back what a killed AtomicFolder::commit() left at `target`; call before reading it.
+// Finishes or rolls back what a killed AtomicFolder::commit() left at `target`; call before reading
+// it.
 void recover_folder(const std::string& target);
 
 // Appends whole lines; a line cut short by a kill is removed on opening.

@@ -9,7 +9,8 @@ namespace flanmoe {
 int64_t peak_memory_bytes();
 // Resident size now, in bytes.
 int64_t resident_memory_bytes();
-// What the machine has in all, in bytes, and the number of its physical cores that this process may run on.
+// What the machine has in all, in bytes, and the number of its physical cores that this process may
+// run on.
 int64_t machine_memory_bytes();
 int num_physical_cores();
 

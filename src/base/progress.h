@@ -1,4 +1,5 @@
-// A progress bar with rate and time left on a terminal (stderr), and a plain line now and then otherwise.
+// A progress bar with rate and time left on a terminal (stderr), and a plain line now and then
+// otherwise.
 #pragma once
 
 #include <chrono>
@@ -9,7 +10,8 @@ namespace flanmoe {
 
 class Progress {
  public:
-  // `unit` names what is counted ("steps", "examples"). Nothing is drawn when `is_enabled` is false.
+  // `unit` names what is counted ("steps", "examples"). Nothing is drawn when `is_enabled` is
+  // false.
   Progress(std::string label, int64_t total, std::string unit, bool is_enabled = true);
   ~Progress();
   Progress(const Progress&) = delete;
@@ -31,7 +33,8 @@ class Progress {
 
 // For --json and tests: all bars are off from here on.
 void disable_progress();
-// Wipes a bar that stands on the terminal, so that a log line does not run into it; it is drawn again later.
+// Wipes a bar that stands on the terminal, so that a log line does not run into it; it is drawn
+// again later.
 void clear_progress_line();
 
 // "3 s", "2 min 5 s", "1 h 4 min".

@@ -1,6 +1,6 @@
-// Random numbers as pure functions of a key. Noise is keyed by (seed, purpose, layer and site, step,
-// example, token, element), never by row, rank or order of calls, so that packing, batching and
-// distribution do not change it (DESIGN.md, interfaces).
+// Random numbers as pure functions of a key. Noise is keyed by (seed, purpose, layer and site,
+// step, example, token, element), never by row, rank or order of calls, so that packing, batching
+// and distribution do not change it (DESIGN.md, interfaces).
 #pragma once
 
 #include <cstdint>
@@ -38,13 +38,19 @@ class RandomKey {
   constexpr RandomKey(uint64_t seed, RandomPurpose purpose)
       : state_(mix64(mix64(seed) ^ (static_cast<uint64_t>(purpose) * 0xD6E8FEB86659FD93ull))) {}
   // The key of a part: fold(layer).fold(site).fold(step).fold(example).fold(token).
-  constexpr RandomKey fold(uint64_t part) const { return RandomKey(mix64(state_ ^ mix64(part + 0x632BE59BD9B4E019ull))); }
+  constexpr RandomKey fold(uint64_t part) const {
+    return RandomKey(mix64(state_ ^ mix64(part + 0x632BE59BD9B4E019ull)));
+  }
   RandomKey fold(std::string_view part) const;
 
   // 64 random bits of element `index` of this key.
-  constexpr uint64_t bits(uint64_t index) const { return mix64(state_ + index * 0x9E3779B97F4A7C15ull); }
+  constexpr uint64_t bits(uint64_t index) const {
+    return mix64(state_ + index * 0x9E3779B97F4A7C15ull);
+  }
   // In [0, 1), 53 bits.
-  constexpr double uniform(uint64_t index) const { return static_cast<double>(bits(index) >> 11) * 0x1.0p-53; }
+  constexpr double uniform(uint64_t index) const {
+    return static_cast<double>(bits(index) >> 11) * 0x1.0p-53;
+  }
   // Standard normal (Box-Muller on elements 2 index and 2 index + 1).
   double normal(uint64_t index) const;
   // In [0, bound), without bias that could matter (128-bit multiply).
@@ -65,9 +71,13 @@ class RandomStream {
   double normal() { return key_.normal(next_++); }
   uint64_t below(uint64_t bound) { return key_.below(bound, next_++); }
   // Inclusive on both ends.
-  int64_t between(int64_t low, int64_t high) { return low + static_cast<int64_t>(below(static_cast<uint64_t>(high - low + 1))); }
+  int64_t between(int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(below(static_cast<uint64_t>(high - low + 1)));
+  }
   template <class T>
-  const T& pick(const std::vector<T>& values) { return values[below(values.size())]; }
+  const T& pick(const std::vector<T>& values) {
+    return values[below(values.size())];
+  }
   template <class T>
   void shuffle(std::vector<T>& values) {
     for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[below(i)]);

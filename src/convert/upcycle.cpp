@@ -25,15 +25,21 @@ std::string dense_name(std::string name) {
 }  // namespace
 
 model::ModelConfig upcycled_config(const model::ModelConfig& dense, const UpcycleConfig& config) {
-  if (dense.is_sparse()) fail(ErrorCode::InvalidArgument, "[upcycle] the model is sparse already ({} experts a layer)", dense.moe.num_experts);
-  if (config.every < 1) fail(ErrorCode::InvalidArgument, "[upcycle.every] expected at least 1, found {}", config.every);
+  if (dense.is_sparse())
+    fail(ErrorCode::InvalidArgument, "[upcycle] the model is sparse already ({} experts a layer)",
+         dense.moe.num_experts);
+  if (config.every < 1)
+    fail(ErrorCode::InvalidArgument, "[upcycle.every] expected at least 1, found {}", config.every);
   model::ModelConfig sparse = dense;
   sparse.moe = config.moe;
-  if (config.is_encoder_sparse) sparse.encoder_sparse_layers = pick_layers(dense.num_layers, config.every);
-  if (config.is_decoder_sparse) sparse.decoder_sparse_layers = pick_layers(dense.num_decoder_layers, config.every);
+  if (config.is_encoder_sparse)
+    sparse.encoder_sparse_layers = pick_layers(dense.num_layers, config.every);
+  if (config.is_decoder_sparse)
+    sparse.decoder_sparse_layers = pick_layers(dense.num_decoder_layers, config.every);
   if (!sparse.is_sparse())
-    fail(ErrorCode::InvalidArgument, "[upcycle.every] every {} layers of {} + {}: no layer would become sparse", config.every, dense.num_layers,
-         dense.num_decoder_layers);
+    fail(ErrorCode::InvalidArgument,
+         "[upcycle.every] every {} layers of {} + {}: no layer would become sparse", config.every,
+         dense.num_layers, dense.num_decoder_layers);
   model::validate(sparse, "upcycle");
   return sparse;
 }
@@ -41,15 +47,20 @@ model::ModelConfig upcycled_config(const model::ModelConfig& dense, const Upcycl
 model::Model upcycle(const model::Model& dense, const UpcycleConfig& config) {
   const at::NoGradGuard no_grad;
   std::map<std::string, at::Tensor> source;
-  for (const nn::Parameter& parameter : dense.parameters()) source[parameter.name] = parameter.tensor;
+  for (const nn::Parameter& parameter : dense.parameters())
+    source[parameter.name] = parameter.tensor;
 
-  model::Model sparse(upcycled_config(dense.config(), config), std::nullopt, source.at("shared.weight").scalar_type(), dense.device());
+  model::Model sparse(upcycled_config(dense.config(), config), std::nullopt,
+                      source.at("shared.weight").scalar_type(), dense.device());
   for (const nn::Parameter& parameter : sparse.parameters()) {
     const at::Tensor target = parameter.tensor.detach();
     if (parameter.tags.is_router)
-      model::fill_normal(target, config.router_init_std, static_cast<uint64_t>(config.seed), parameter.name);
+      model::fill_normal(target, config.router_init_std, static_cast<uint64_t>(config.seed),
+                         parameter.name);
     else if (parameter.tags.is_expert())
-      target.copy_(source.at(dense_name(parameter.name)).unsqueeze(parameter.tags.expert_axis).expand_as(target));
+      target.copy_(source.at(dense_name(parameter.name))
+                       .unsqueeze(parameter.tags.expert_axis)
+                       .expand_as(target));
     else
       target.copy_(source.at(parameter.name));
   }

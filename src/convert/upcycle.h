@@ -1,5 +1,6 @@
-// Sparse upcycling (Komatsuzaki et al., arXiv 2212.05055): every `every`-th feed-forward layer becomes an MoE layer whose experts are
-// plain copies of the dense block; the router starts from normal(0, 0.02); everything else is copied (facts.md items 83 to 86).
+// Sparse upcycling (Komatsuzaki et al., arXiv 2212.05055): every `every`-th feed-forward layer
+// becomes an MoE layer whose experts are plain copies of the dense block; the router starts from
+// normal(0, 0.02); everything else is copied (facts.md items 83 to 86).
 #pragma once
 
 #include "model/model.h"
@@ -8,7 +9,7 @@ namespace flanmoe::convert {
 
 struct UpcycleConfig {
   moe::Config moe;
-  int64_t every = 2;                // layer i is sparse iff i % every == every - 1
+  int64_t every = 2;  // layer i is sparse iff i % every == every - 1
   bool is_encoder_sparse = true;
   bool is_decoder_sparse = true;
   double router_init_std = 0.02;
@@ -24,9 +25,11 @@ struct UpcycleConfig {
   }
 };
 
-// Config of the result, without weights. Throws InvalidArgument where the model is sparse already or no layer would become sparse.
+// Config of the result, without weights. Throws InvalidArgument where the model is sparse already
+// or no layer would become sparse.
 model::ModelConfig upcycled_config(const model::ModelConfig& dense, const UpcycleConfig& config);
-// With combine weights normalised and nothing dropped, the result computes the same function as `dense`.
+// With combine weights normalised and nothing dropped, the result computes the same function as
+// `dense`.
 model::Model upcycle(const model::Model& dense, const UpcycleConfig& config);
 
 }  // namespace flanmoe::convert

@@ -9,15 +9,15 @@
 namespace flanmoe::data {
 
 struct Example {
-  std::string id;        // unique within its source; "<file>:<line>" where the source has none
-  std::string task;      // "" where the source has none
+  std::string id;    // unique within its source; "<file>:<line>" where the source has none
+  std::string task;  // "" where the source has none
   std::string cluster;
-  std::string split;     // "train", "validation", "test" or ""
+  std::string split;  // "train", "validation", "test" or ""
   std::string inputs;
   std::string targets;
-  std::vector<std::string> choices;  // empty where the example has none
-  int64_t answer_index = -1;         // with choices
-  std::vector<std::string> references;  // all accepted answers; empty: `targets` alone
+  std::vector<std::string> choices;           // empty where the example has none
+  int64_t answer_index = -1;                  // with choices
+  std::vector<std::string> references;        // all accepted answers; empty: `targets` alone
   std::map<std::string, std::string> fields;  // raw columns, for templates
   std::string template_name;
   std::string where;  // "file.jsonl:12", for messages

@@ -1,4 +1,5 @@
-// Where training examples come from: tasks with weights, drawn in an order that is a pure function of (seed, position).
+// Where training examples come from: tasks with weights, drawn in an order that is a pure function
+// of (seed, position).
 #pragma once
 
 #include <cstdint>
@@ -21,12 +22,14 @@ class Source {
   virtual Example get(uint64_t index) const = 0;
 };
 
-// Opens what a user names: "builtin:train" (every training task of the built-in collection), "builtin:TASK", a .jsonl(.gz) file or a folder of them
-// (one Source a task named in the lines; the file's stem where lines have none). `seed` is that of the generated examples.
+// Opens what a user names: "builtin:train" (every training task of the built-in collection),
+// "builtin:TASK", a .jsonl(.gz) file or a folder of them (one Source a task named in the lines; the
+// file's stem where lines have none). `seed` is that of the generated examples.
 std::vector<std::shared_ptr<const Source>> open_sources(const std::string& spec, uint64_t seed);
 
 struct MixtureConfig {
-  int64_t max_examples = 30000;  // cap of examples-proportional mixing (`facts.md` item 14); endless sources count as the cap
+  int64_t max_examples = 30000;  // cap of examples-proportional mixing (`facts.md` item 14);
+                                 // endless sources count as the cap
   double temperature = 1.0;
   template <class Visitor>
   void visit(Visitor& v) {
@@ -35,17 +38,25 @@ struct MixtureConfig {
   }
 };
 
-// The stream is cut into windows of 65536 positions. Every window holds the same number of positions of a source (its rate by largest remainder,
-// at least one), laid out by one shuffle and turned by an offset of the window's own. So the number of times a source was drawn before a
+// The stream is cut into windows of 65536 positions. Every window holds the same number of
+// positions of a source (its rate by largest remainder, at least one), laid out by one shuffle and
+// turned by an offset of the window's own. So the number of times a source was drawn before a
 // position is known without counting: that many examples of it are used up.
 class Mixture {
  public:
-  Mixture(std::vector<std::shared_ptr<const Source>> sources, const MixtureConfig& config, uint64_t seed);
-  // The example at `position` of the endless stream, without walking there (logarithmic in the window). Within a source, every example comes once
-  // before any comes twice (a permutation per epoch). Safe to call from several threads where the sources are.
+  Mixture(std::vector<std::shared_ptr<const Source>> sources, const MixtureConfig& config,
+          uint64_t seed);
+  // The example at `position` of the endless stream, without walking there (logarithmic in the
+  // window). Within a source, every example comes once before any comes twice (a permutation per
+  // epoch). Safe to call from several threads where the sources are.
   Example get(uint64_t position) const;
   // `rate` as the configuration has it; the stream keeps it to 1/65536.
-  struct Share { std::string task; std::string cluster; double rate; int64_t size; };
+  struct Share {
+    std::string task;
+    std::string cluster;
+    double rate;
+    int64_t size;
+  };
   std::vector<Share> shares() const;
 
  private:

@@ -19,19 +19,30 @@ struct SpanCorruptionConfig {
   }
 };
 
-struct SpanCounts { int64_t num_noise_tokens; int64_t num_spans; };
+struct SpanCounts {
+  int64_t num_noise_tokens;
+  int64_t num_spans;
+};
 // Products in float32 and rounding half to even, as in T5. length >= 2.
 SpanCounts count_spans(int64_t length, const SpanCorruptionConfig& config);
 
-// true = noise. Spans alternate, non-noise first; every composition into positive lengths is equally likely.
-std::vector<bool> draw_noise_mask(int64_t length, const SpanCorruptionConfig& config, RandomKey key);
+// true = noise. Spans alternate, non-noise first; every composition into positive lengths is
+// equally likely.
+std::vector<bool> draw_noise_mask(int64_t length, const SpanCorruptionConfig& config,
+                                  RandomKey key);
 
-// Every noise span -> one sentinel in the inputs; every non-noise span -> one sentinel in the targets. `first_sentinel_id` is that of
-// <extra_id_0>, the following ones count down. Both end with </s>. Throws InvalidArgument where there are more spans than sentinels.
-TokenizedExample apply_noise_mask(const std::vector<int32_t>& tokens, const std::vector<bool>& mask, int32_t first_sentinel_id, int64_t num_sentinels);
+// Every noise span -> one sentinel in the inputs; every non-noise span -> one sentinel in the
+// targets. `first_sentinel_id` is that of <extra_id_0>, the following ones count down. Both end
+// with </s>. Throws InvalidArgument where there are more spans than sentinels.
+TokenizedExample apply_noise_mask(const std::vector<int32_t>& tokens, const std::vector<bool>& mask,
+                                  int32_t first_sentinel_id, int64_t num_sentinels);
 
-// Raw tokens that fill `input_length` after corruption, and the target length that goes with them (568 and 114 for 512).
-struct CorruptionLengths { int64_t raw_length; int64_t target_length; };
+// Raw tokens that fill `input_length` after corruption, and the target length that goes with them
+// (568 and 114 for 512).
+struct CorruptionLengths {
+  int64_t raw_length;
+  int64_t target_length;
+};
 CorruptionLengths fit_to_input_length(int64_t input_length, const SpanCorruptionConfig& config);
 
 }  // namespace flanmoe::data

@@ -1,4 +1,5 @@
-// A suite: tasks with examples, scored by rank classification where they have choices and by exact match of greedy output where they have none.
+// A suite: tasks with examples, scored by rank classification where they have choices and by exact
+// match of greedy output where they have none.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +20,10 @@ enum class Protocol { Auto, RankClassification, ExactMatch };
 
 template <>
 struct flanmoe::EnumNames<flanmoe::eval::Protocol> {
-  static constexpr std::pair<eval::Protocol, std::string_view> values[] = {{eval::Protocol::Auto, "auto"},
-                                                                         {eval::Protocol::RankClassification, "rank-classification"},
-                                                                         {eval::Protocol::ExactMatch, "exact-match"}};
+  static constexpr std::pair<eval::Protocol, std::string_view> values[] = {
+      {eval::Protocol::Auto, "auto"},
+      {eval::Protocol::RankClassification, "rank-classification"},
+      {eval::Protocol::ExactMatch, "exact-match"}};
 };
 
 namespace flanmoe::eval {
@@ -33,13 +35,15 @@ struct Config {
   int64_t input_length = 512;          // longer inputs are cut and counted
   int64_t max_new_tokens = 32;
   int64_t max_batch_tokens = 8192;
-  int64_t seed = 0;                    // of exemplars and of the subset when max_examples cuts
+  int64_t seed = 0;  // of exemplars and of the subset when max_examples cuts
   template <class Visitor>
   void visit(Visitor& v) {
     v("protocol", protocol, "auto, rank-classification or exact-match");
     v("num_shots", num_shots, "exemplars put before every input");
     v("max_examples", max_examples, "examples a task; 0 takes all");
-    v("input_length", input_length, "longest input in tokens; exemplars that do not fit are dropped from the front, then the input is cut");
+    v("input_length", input_length,
+      "longest input in tokens; exemplars that do not fit are dropped from the front, then the "
+      "input is cut");
     v("max_new_tokens", max_new_tokens, "longest generated answer");
     v("max_batch_tokens", max_batch_tokens, "padded input tokens a batch");
     v("seed", seed, "seed of exemplars and subsets");
@@ -59,25 +63,28 @@ struct Suite {
   std::vector<Task> tasks;
 };
 
-// "builtin:seen", "builtin:unseen-templates", "builtin:held-out" (with `num_examples` a task), or JSONL files / folders (one task a task name in the lines).
-// Several specs may be given, separated by commas.
+// "builtin:seen", "builtin:unseen-templates", "builtin:held-out" (with `num_examples` a task), or
+// JSONL files / folders (one task a task name in the lines). Several specs may be given, separated
+// by commas.
 Suite open_suite(const std::string& spec, uint64_t seed, int64_t num_examples = 100);
 
 struct TaskResult {
-  std::string name, cluster, metric;   // metric "accuracy" or "exact_match"
+  std::string name, cluster, metric;  // metric "accuracy" or "exact_match"
   double value = 0, ci_low = 0, ci_high = 0, chance = 0;
   int64_t num_examples = 0, num_truncated = 0, num_dropped_exemplars = 0;
-  std::vector<double> correct;         // per example, 0 or 1, in the order of the suite
+  std::vector<double> correct;  // per example, 0 or 1, in the order of the suite
 };
 struct SuiteResult {
   std::string suite, model, model_hash;
   std::vector<TaskResult> tasks;
-  double mean = 0;         // over tasks
+  double mean = 0;  // over tasks
   double mean_chance = 0;
 };
 
-SuiteResult evaluate(const model::LoadedModel& loaded, const Suite& suite, const Config& config, at::ScalarType compute_dtype);
-// As DESIGN.md "eval", with per-example correctness under "correct" so that paired comparisons can be made later; and back.
+SuiteResult evaluate(const model::LoadedModel& loaded, const Suite& suite, const Config& config,
+                     at::ScalarType compute_dtype);
+// As DESIGN.md "eval", with per-example correctness under "correct" so that paired comparisons can
+// be made later; and back.
 Json to_json(const SuiteResult& result, const Config& config);
 SuiteResult parse_result(const Json& json, const std::string& where);
 

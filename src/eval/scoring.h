@@ -16,14 +16,17 @@ struct Score {
 };
 
 struct Query {
-  std::vector<int32_t> input_ids;    // with </s>
+  std::vector<int32_t> input_ids;                // with </s>
   std::vector<std::vector<int32_t>> target_ids;  // one or more (answer choices), each with </s>
 };
 
-// One list a query, one Score a target. The encoder runs once a query however many targets it has. Batched by length; the result does not depend
-// on the batching beyond rounding, with one exception: a sparse model with a capacity limit and the routing group `batch` drops tokens by what else is in
-// the batch. Routing uses evaluation capacity; `sink` may be null.
-std::vector<std::vector<Score>> score(const model::Model& model, const std::vector<Query>& queries, at::ScalarType compute_dtype,
-                                      int64_t max_batch_tokens = 8192, nn::RoutingSink* sink = nullptr, const std::string& progress_label = {});
+// One list a query, one Score a target. The encoder runs once a query however many targets it has.
+// Batched by length; the result does not depend on the batching beyond rounding, with one
+// exception: a sparse model with a capacity limit and the routing group `batch` drops tokens by
+// what else is in the batch. Routing uses evaluation capacity; `sink` may be null.
+std::vector<std::vector<Score>> score(const model::Model& model, const std::vector<Query>& queries,
+                                      at::ScalarType compute_dtype, int64_t max_batch_tokens = 8192,
+                                      nn::RoutingSink* sink = nullptr,
+                                      const std::string& progress_label = {});
 
 }  // namespace flanmoe::eval

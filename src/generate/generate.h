@@ -14,8 +14,8 @@ struct Config {
   int64_t max_new_tokens = 64;
   int64_t num_beams = 1;
   double length_penalty = 1.0;
-  bool stops_early = false;       // beam search: stop as soon as num_beams hypotheses are finished
-  int64_t num_return = 1;         // beams kept in the result
+  bool stops_early = false;  // beam search: stop as soon as num_beams hypotheses are finished
+  int64_t num_return = 1;    // beams kept in the result
   template <class Visitor>
   void visit(Visitor& v) {
     v("max_new_tokens", max_new_tokens, "longest output in tokens, </s> included");
@@ -32,10 +32,14 @@ struct Hypothesis {
   double score = 0;                // log_likelihood / length^length_penalty
 };
 
-// For every prompt (ids with </s>), num_return hypotheses, best first. Prompts are sorted by length and batched so that a batch holds at most
-// `max_batch_tokens` padded input tokens; results come in the order of the prompts and do not depend on the batching.
-// Beam search follows the rules of transformers (shared golden README, "Generation").
-std::vector<std::vector<Hypothesis>> generate(const model::Model& model, const std::vector<std::vector<int32_t>>& prompts, const Config& config,
-                                              at::ScalarType compute_dtype, int64_t max_batch_tokens = 8192, const std::string& progress_label = {});
+// For every prompt (ids with </s>), num_return hypotheses, best first. Prompts are sorted by length
+// and batched so that a batch holds at most `max_batch_tokens` padded input tokens; results come in
+// the order of the prompts and do not depend on the batching. Beam search follows the rules of
+// transformers (shared golden README, "Generation").
+std::vector<std::vector<Hypothesis>> generate(const model::Model& model,
+                                              const std::vector<std::vector<int32_t>>& prompts,
+                                              const Config& config, at::ScalarType compute_dtype,
+                                              int64_t max_batch_tokens = 8192,
+                                              const std::string& progress_label = {});
 
 }  // namespace flanmoe::generate

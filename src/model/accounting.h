@@ -1,5 +1,6 @@
-// Parameters and FLOPs of a model from its config alone. FLOPs are 2 x multiply-adds of matmuls, forward (DESIGN.md, "What is compared
-// with what"); attention scores are counted for the given lengths. Convention of facts.md item 44 (active parameters) is printed beside it.
+// Parameters and FLOPs of a model from its config alone. FLOPs are 2 x multiply-adds of matmuls,
+// forward (DESIGN.md, "What is compared with what"); attention scores are counted for the given
+// lengths. Convention of facts.md item 44 (active parameters) is printed beside it.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,8 @@ namespace flanmoe::model {
 
 struct ParameterCounts {
   int64_t total = 0;
-  int64_t active = 0;   // a token's share: of every sparse layer, the experts that top_k uses and the router
+  int64_t active =
+      0;  // a token's share: of every sparse layer, the experts that top_k uses and the router
   int64_t embedding = 0;
   int64_t routers = 0;
   int64_t experts = 0;
@@ -18,12 +20,15 @@ struct ParameterCounts {
 ParameterCounts count_parameters(const ModelConfig& config);
 
 struct FlopsPerToken {
-  double encoder = 0;  // a token of the input through the encoder (cross-attention keys and values included)
+  double encoder =
+      0;  // a token of the input through the encoder (cross-attention keys and values included)
   double decoder = 0;  // a token of the target through the decoder and the output matrix
 };
 // Attention scores for rows of the given lengths; 0 leaves them out.
-FlopsPerToken count_flops_per_token(const ModelConfig& config, int64_t input_length = 0, int64_t target_length = 0);
+FlopsPerToken count_flops_per_token(const ModelConfig& config, int64_t input_length = 0,
+                                    int64_t target_length = 0);
 // Forward and backward (3 x forward) of a batch with so many real tokens and mean lengths.
-double count_train_flops(const ModelConfig& config, int64_t num_input_tokens, int64_t num_target_tokens, int64_t input_length, int64_t target_length);
+double count_train_flops(const ModelConfig& config, int64_t num_input_tokens,
+                         int64_t num_target_tokens, int64_t input_length, int64_t target_length);
 
 }  // namespace flanmoe::model

@@ -19,28 +19,35 @@ class HfConfigReader {
 
   int64_t integer(const char* key) const {
     const auto found = json_.find(key);
-    if (found == json_.end()) fail(ErrorCode::InvalidConfig, "{}: key '{}' is missing", where_, key);
+    if (found == json_.end())
+      fail(ErrorCode::InvalidConfig, "{}: key '{}' is missing", where_, key);
     if (!found->is_number_integer())
-      fail(ErrorCode::InvalidConfig, "{}: key '{}': expected an integer, found {}", where_, key, found->dump());
+      fail(ErrorCode::InvalidConfig, "{}: key '{}': expected an integer, found {}", where_, key,
+           found->dump());
     return found->get<int64_t>();
   }
-  int64_t integer(const char* key, int64_t fallback) const { return has(key) ? integer(key) : fallback; }
+  int64_t integer(const char* key, int64_t fallback) const {
+    return has(key) ? integer(key) : fallback;
+  }
   double number(const char* key, double fallback) const {
     if (!has(key)) return fallback;
     if (!json_[key].is_number())
-      fail(ErrorCode::InvalidConfig, "{}: key '{}': expected a number, found {}", where_, key, json_[key].dump());
+      fail(ErrorCode::InvalidConfig, "{}: key '{}': expected a number, found {}", where_, key,
+           json_[key].dump());
     return json_[key].get<double>();
   }
   bool boolean(const char* key, bool fallback) const {
     if (!has(key)) return fallback;
     if (!json_[key].is_boolean())
-      fail(ErrorCode::InvalidConfig, "{}: key '{}': expected true or false, found {}", where_, key, json_[key].dump());
+      fail(ErrorCode::InvalidConfig, "{}: key '{}': expected true or false, found {}", where_, key,
+           json_[key].dump());
     return json_[key].get<bool>();
   }
   std::string text(const char* key, const std::string& fallback) const {
     if (!has(key)) return fallback;
     if (!json_[key].is_string())
-      fail(ErrorCode::InvalidConfig, "{}: key '{}': expected a string, found {}", where_, key, json_[key].dump());
+      fail(ErrorCode::InvalidConfig, "{}: key '{}': expected a string, found {}", where_, key,
+           json_[key].dump());
     return json_[key].get<std::string>();
   }
   bool has(const char* key) const { return json_.contains(key) && !json_[key].is_null(); }
@@ -55,7 +62,9 @@ FeedForwardKind parse_feed_forward(const HfConfigReader& reader) {
   const std::string name = reader.text("feed_forward_proj", "relu");
   if (name == "relu") return FeedForwardKind::Relu;
   if (name == "gated-gelu" || name == "gated-gelu_new") return FeedForwardKind::GatedGelu;
-  fail(ErrorCode::Unsupported, "{}: key 'feed_forward_proj': found '{}', expected 'relu' or 'gated-gelu'", reader.where(), name);
+  fail(ErrorCode::Unsupported,
+       "{}: key 'feed_forward_proj': found '{}', expected 'relu' or 'gated-gelu'", reader.where(),
+       name);
 }
 
 // HF: layer i is sparse iff i % step == 1, or every layer where step is 1.
@@ -72,7 +81,8 @@ ConfigNode to_node(const Json& json, const std::string& where) {
   ConfigNode node;
   node.where = where;
   if (json.is_object()) {
-    for (const auto& [key, value] : json.items()) node.entries.emplace_back(key, to_node(value, where));
+    for (const auto& [key, value] : json.items())
+      node.entries.emplace_back(key, to_node(value, where));
   } else if (json.is_array()) {
     node.kind = ConfigNode::Kind::Array;
     for (const auto& value : json) node.elements.push_back(to_node(value, where));
@@ -109,8 +119,10 @@ bool is_switch_expressible(const ModelConfig& config) {
   const auto fits = [](const std::vector<int64_t>& layers, int64_t num_layers) {
     return switch_sparse_layers(num_layers, static_cast<int64_t>(layers.size())) == layers;
   };
-  return config.is_sparse() && config.moe.router == "switch" && config.moe.combine_weights == moe::CombineWeights::Raw &&
-         config.feed_forward == FeedForwardKind::Relu && fits(config.encoder_sparse_layers, config.num_layers) &&
+  return config.is_sparse() && config.moe.router == "switch" &&
+         config.moe.combine_weights == moe::CombineWeights::Raw &&
+         config.feed_forward == FeedForwardKind::Relu &&
+         fits(config.encoder_sparse_layers, config.num_layers) &&
          fits(config.decoder_sparse_layers, config.num_decoder_layers);
 }
 
@@ -119,7 +131,8 @@ ModelConfig parse_hf_config(const Json& json, const std::string& where) {
   const std::string type = reader.text("model_type", "");
   static const std::vector<std::string> kKnown = {"t5", "mt5", "switch_transformers", "flanmoe"};
   if (std::find(kKnown.begin(), kKnown.end(), type) == kKnown.end())
-    fail(ErrorCode::Unsupported, "{}: key 'model_type': unknown architecture '{}'{}", where, type, suggestion(type, kKnown));
+    fail(ErrorCode::Unsupported, "{}: key 'model_type': unknown architecture '{}'{}", where, type,
+         suggestion(type, kKnown));
 
   ModelConfig config;
   config.vocab_size = reader.integer("vocab_size");
@@ -136,7 +149,8 @@ ModelConfig parse_hf_config(const Json& json, const std::string& where) {
   config.feed_forward = parse_feed_forward(reader);
   const bool is_tied = reader.boolean("tie_word_embeddings", true);
   config.scales_decoder_outputs = reader.boolean("scale_decoder_outputs", is_tied);
-  // transformers 5 writes tie_word_embeddings = true on every T5 and the truth into scale_decoder_outputs.
+  // transformers 5 writes tie_word_embeddings = true on every T5 and the truth into
+  // scale_decoder_outputs.
   config.has_tied_embeddings = is_tied && config.scales_decoder_outputs;
   config.pad_token_id = reader.integer("pad_token_id", 0);
   config.eos_token_id = reader.integer("eos_token_id", 1);
@@ -150,7 +164,8 @@ ModelConfig parse_hf_config(const Json& json, const std::string& where) {
     config.decoder_sparse_layers = own.decoder_sparse_layers;
   } else if (type == "switch_transformers") {
     if (const std::string activation = reader.text("dense_act_fn", "relu"); activation != "relu")
-      fail(ErrorCode::Unsupported, "{}: key 'dense_act_fn': found '{}', expected 'relu'", where, activation);
+      fail(ErrorCode::Unsupported, "{}: key 'dense_act_fn': found '{}', expected 'relu'", where,
+           activation);
     config.moe.router = "switch";
     config.moe.num_experts = reader.integer("num_experts");
     config.moe.combine_weights = moe::CombineWeights::Raw;
@@ -161,8 +176,10 @@ ModelConfig parse_hf_config(const Json& json, const std::string& where) {
     config.moe.expert_dropout_rate = config.dropout_rate;
     config.moe.z_loss_coefficient = reader.number("router_z_loss_coef", 0.001);
     config.moe.load_balance_coefficient = reader.number("router_aux_loss_coef", 0.001);
-    config.encoder_sparse_layers = switch_sparse_layers(config.num_layers, reader.integer("num_sparse_encoder_layers", 3));
-    config.decoder_sparse_layers = switch_sparse_layers(config.num_decoder_layers, reader.integer("num_sparse_decoder_layers", 3));
+    config.encoder_sparse_layers =
+        switch_sparse_layers(config.num_layers, reader.integer("num_sparse_encoder_layers", 3));
+    config.decoder_sparse_layers = switch_sparse_layers(
+        config.num_decoder_layers, reader.integer("num_sparse_decoder_layers", 3));
   }
   validate(config, where);
   return config;
@@ -210,24 +227,30 @@ Json to_hf_config(const ModelConfig& config) {
     json["num_sparse_encoder_layers"] = config.encoder_sparse_layers.size();
     json["num_sparse_decoder_layers"] = config.decoder_sparse_layers.size();
     json["encoder_sparse_step"] = sparse_step(config.encoder_sparse_layers, config.num_layers);
-    json["decoder_sparse_step"] = sparse_step(config.decoder_sparse_layers, config.num_decoder_layers);
+    json["decoder_sparse_step"] =
+        sparse_step(config.decoder_sparse_layers, config.num_decoder_layers);
     json["router_bias"] = false;
     json["router_dtype"] = "float32";
     json["router_jitter_noise"] = config.moe.jitter;
     json["router_z_loss_coef"] = config.moe.z_loss_coefficient;
     json["router_aux_loss_coef"] = config.moe.load_balance_coefficient;
-    json[kOwnKey] = to_json(to_config_node(OwnConfig{config.moe, config.encoder_sparse_layers, config.decoder_sparse_layers}));
+    json[kOwnKey] = to_json(to_config_node(
+        OwnConfig{config.moe, config.encoder_sparse_layers, config.decoder_sparse_layers}));
   }
   return json;
 }
 
 Json to_hf_generation_config(const ModelConfig& config) {
-  return {{"decoder_start_token_id", config.decoder_start_token_id}, {"eos_token_id", config.eos_token_id}, {"pad_token_id", config.pad_token_id}};
+  return {{"decoder_start_token_id", config.decoder_start_token_id},
+          {"eos_token_id", config.eos_token_id},
+          {"pad_token_id", config.pad_token_id}};
 }
 
 void validate(const ModelConfig& config, const std::string& where) {
   const auto expect_positive = [&](const char* key, int64_t value) {
-    if (value <= 0) fail(ErrorCode::InvalidConfig, "{}: key '{}': expected a positive number, found {}", where, key, value);
+    if (value <= 0)
+      fail(ErrorCode::InvalidConfig, "{}: key '{}': expected a positive number, found {}", where,
+           key, value);
   };
   expect_positive("vocab_size", config.vocab_size);
   expect_positive("d_model", config.d_model);
@@ -238,23 +261,31 @@ void validate(const ModelConfig& config, const std::string& where) {
   expect_positive("num_heads", config.num_heads);
   expect_positive("relative_attention_num_buckets", config.relative_attention_num_buckets);
   if (config.dropout_rate < 0 || config.dropout_rate >= 1)
-    fail(ErrorCode::InvalidConfig, "{}: key 'dropout_rate': expected a number in [0, 1), found {}", where, config.dropout_rate);
+    fail(ErrorCode::InvalidConfig, "{}: key 'dropout_rate': expected a number in [0, 1), found {}",
+         where, config.dropout_rate);
   if (!config.is_sparse()) return;
   expect_positive("moe.num_experts", config.moe.num_experts);
-  if (config.moe.capacity_rule == moe::CapacityRule::Absolute) expect_positive("moe.expert_capacity", config.moe.expert_capacity);
+  if (config.moe.capacity_rule == moe::CapacityRule::Absolute)
+    expect_positive("moe.expert_capacity", config.moe.expert_capacity);
   if (config.moe.capacity_rule == moe::CapacityRule::PerChoice &&
       (config.moe.train_capacity_factor <= 0 || config.moe.eval_capacity_factor <= 0))
-    fail(ErrorCode::InvalidConfig, "{}: capacity factors must be positive, found {} in training and {} in evaluation", where,
+    fail(ErrorCode::InvalidConfig,
+         "{}: capacity factors must be positive, found {} in training and {} in evaluation", where,
          config.moe.train_capacity_factor, config.moe.eval_capacity_factor);
   if (config.moe.expert_dropout_rate < 0 || config.moe.expert_dropout_rate >= 1)
-    fail(ErrorCode::InvalidConfig, "{}: key 'moe.expert_dropout_rate': expected a number in [0, 1), found {}", where, config.moe.expert_dropout_rate);
+    fail(ErrorCode::InvalidConfig,
+         "{}: key 'moe.expert_dropout_rate': expected a number in [0, 1), found {}", where,
+         config.moe.expert_dropout_rate);
   if (config.moe.jitter < 0 || config.moe.jitter >= 1)
-    fail(ErrorCode::InvalidConfig, "{}: key 'moe.jitter': expected a number in [0, 1), found {}", where, config.moe.jitter);
+    fail(ErrorCode::InvalidConfig, "{}: key 'moe.jitter': expected a number in [0, 1), found {}",
+         where, config.moe.jitter);
   (void)moe::make_router(config.moe);
-  const auto expect_layers = [&](const char* key, const std::vector<int64_t>& layers, int64_t num_layers) {
+  const auto expect_layers = [&](const char* key, const std::vector<int64_t>& layers,
+                                 int64_t num_layers) {
     for (size_t i = 0; i < layers.size(); ++i)
       if (layers[i] < 0 || layers[i] >= num_layers || (i > 0 && layers[i] <= layers[i - 1]))
-        fail(ErrorCode::InvalidConfig, "{}: key '{}': layer {} is out of order or outside of 0..{}", where, key, layers[i], num_layers - 1);
+        fail(ErrorCode::InvalidConfig, "{}: key '{}': layer {} is out of order or outside of 0..{}",
+             where, key, layers[i], num_layers - 1);
   };
   expect_layers("encoder_sparse_layers", config.encoder_sparse_layers, config.num_layers);
   expect_layers("decoder_sparse_layers", config.decoder_sparse_layers, config.num_decoder_layers);

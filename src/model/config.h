@@ -36,8 +36,8 @@ struct ModelConfig {
   double dropout_rate = 0.1;
   double layer_norm_epsilon = 1e-6;
   FeedForwardKind feed_forward = FeedForwardKind::GatedGelu;
-  bool has_tied_embeddings = false;      // one matrix for input and output
-  bool scales_decoder_outputs = false;   // hidden * d_model^-0.5 before the output matrix
+  bool has_tied_embeddings = false;     // one matrix for input and output
+  bool scales_decoder_outputs = false;  // hidden * d_model^-0.5 before the output matrix
   int64_t pad_token_id = 0;
   int64_t eos_token_id = 1;
   int64_t decoder_start_token_id = 0;
@@ -46,7 +46,9 @@ struct ModelConfig {
   std::vector<int64_t> encoder_sparse_layers;  // indices of MoE layers; both empty: a dense model
   std::vector<int64_t> decoder_sparse_layers;
 
-  bool is_sparse() const { return !encoder_sparse_layers.empty() || !decoder_sparse_layers.empty(); }
+  bool is_sparse() const {
+    return !encoder_sparse_layers.empty() || !decoder_sparse_layers.empty();
+  }
 
   template <class Visitor>
   void visit(Visitor& v) {
@@ -57,29 +59,37 @@ struct ModelConfig {
     v("num_layers", num_layers, "encoder blocks");
     v("num_decoder_layers", num_decoder_layers, "decoder blocks");
     v("num_heads", num_heads, "attention heads");
-    v("relative_attention_num_buckets", relative_attention_num_buckets, "buckets of the relative position bias");
-    v("relative_attention_max_distance", relative_attention_max_distance, "distances from here on share a bucket");
+    v("relative_attention_num_buckets", relative_attention_num_buckets,
+      "buckets of the relative position bias");
+    v("relative_attention_max_distance", relative_attention_max_distance,
+      "distances from here on share a bucket");
     v("dropout_rate", dropout_rate, "dropout in training");
     v("layer_norm_epsilon", layer_norm_epsilon, "epsilon of the RMS norms");
     v("feed_forward", feed_forward, "relu (T5 v1.0) or gated-gelu (T5 v1.1)");
     v("has_tied_embeddings", has_tied_embeddings, "the output matrix is the embedding");
-    v("scales_decoder_outputs", scales_decoder_outputs, "multiply the last hidden state by d_model^-0.5");
+    v("scales_decoder_outputs", scales_decoder_outputs,
+      "multiply the last hidden state by d_model^-0.5");
   }
 };
 
-// A named published size: "t5-v1_1-small", "flan-t5-small", "flan-t5-base", "-large", "-xl", "-xxl", "t5-small", "t5-base", "mt5-small", ... Throws NotFound with the nearest name.
+// A named published size: "t5-v1_1-small", "flan-t5-small", "flan-t5-base", "-large", "-xl",
+// "-xxl", "t5-small", "t5-base", "mt5-small", ... Throws NotFound with the nearest name.
 ModelConfig named_size(const std::string& name);
 std::vector<std::string> size_names();
 
-// From a Hugging Face config.json (t5, mt5, umt5-like refused, switch_transformers, or one that we wrote). Throws, naming file and key, Unsupported on an
-// unknown architecture or an activation we lack, InvalidConfig on a missing or wrong key.
+// From a Hugging Face config.json (t5, mt5, umt5-like refused, switch_transformers, or one that we
+// wrote). Throws, naming file and key, Unsupported on an unknown architecture or an activation we
+// lack, InvalidConfig on a missing or wrong key.
 ModelConfig parse_hf_config(const Json& json, const std::string& where);
-// Dense T5 and Switch top-1 with ungated experts are written so that `transformers` loads them; all else adds documented `flanmoe_*` keys.
+// Dense T5 and Switch top-1 with ungated experts are written so that `transformers` loads them; all
+// else adds documented `flanmoe_*` keys.
 Json to_hf_config(const ModelConfig& config);
 Json to_hf_generation_config(const ModelConfig& config);
-// Whether transformers' SwitchTransformers computes this model: top-1, raw weights, ungated experts, regularly spaced sparse layers.
+// Whether transformers' SwitchTransformers computes this model: top-1, raw weights, ungated
+// experts, regularly spaced sparse layers.
 bool is_switch_expressible(const ModelConfig& config);
-// Throws InvalidConfig where sizes do not go together (zero, negative, heads, sparse layer past the end, top_k > num_experts).
+// Throws InvalidConfig where sizes do not go together (zero, negative, heads, sparse layer past the
+// end, top_k > num_experts).
 void validate(const ModelConfig& config, const std::string& where);
 
 }  // namespace flanmoe::model

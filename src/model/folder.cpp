@@ -13,7 +13,9 @@
 namespace flanmoe::model {
 namespace {
 
-std::string shape_text(at::IntArrayRef shape) { return fmt::format("[{}]", fmt::join(shape.begin(), shape.end(), ", ")); }
+std::string shape_text(at::IntArrayRef shape) {
+  return fmt::format("[{}]", fmt::join(shape.begin(), shape.end(), ", "));
+}
 
 std::string list_text(const std::vector<std::string>& names) {
   constexpr size_t kShown = 8;
@@ -22,7 +24,8 @@ std::string list_text(const std::vector<std::string>& names) {
   return names.size() > kShown ? fmt::format("{} and {} more", text, names.size() - kShown) : text;
 }
 
-const at::Tensor* find_tensor(const checkpoint::NamedTensors& tensors, const std::string& disk_name, std::set<std::string>& used) {
+const at::Tensor* find_tensor(const checkpoint::NamedTensors& tensors, const std::string& disk_name,
+                              std::set<std::string>& used) {
   for (const std::string& name : accepted_names(disk_name)) {
     const auto found = tensors.find(name);
     if (found == tensors.end()) continue;
@@ -32,17 +35,23 @@ const at::Tensor* find_tensor(const checkpoint::NamedTensors& tensors, const std
   return nullptr;
 }
 
-std::string config_path(const std::string& folder) { return folder + "/config.json"; }
+std::string config_path(const std::string& folder) {
+  return folder + "/config.json";
+}
 
-// Whether input and output share a matrix is for the file to say: a config of transformers 5 has tie_word_embeddings = true also where they do
-// not, and a tied model may come with a copy. A config that says they differ is believed, so that a lost output matrix is an error.
-ModelConfig settle_tying(ModelConfig config, const Json& json, const checkpoint::NamedTensors& tensors) {
+// Whether input and output share a matrix is for the file to say: a config of transformers 5 has
+// tie_word_embeddings = true also where they do not, and a tied model may come with a copy. A
+// config that says they differ is believed, so that a lost output matrix is an error.
+ModelConfig settle_tying(ModelConfig config, const Json& json,
+                         const checkpoint::NamedTensors& tensors) {
   const auto output = tensors.find("lm_head.weight"), input = tensors.find("shared.weight");
   if (output == tensors.end()) {
     const auto says_tied = json.find("tie_word_embeddings");
-    config.has_tied_embeddings = says_tied == json.end() || says_tied->is_null() || says_tied->get<bool>();
+    config.has_tied_embeddings =
+        says_tied == json.end() || says_tied->is_null() || says_tied->get<bool>();
   } else if (config.has_tied_embeddings && input != tensors.end()) {
-    config.has_tied_embeddings = input->second.scalar_type() == output->second.scalar_type() && at::equal(input->second, output->second);
+    config.has_tied_embeddings = input->second.scalar_type() == output->second.scalar_type() &&
+                                 at::equal(input->second, output->second);
   }
   return config;
 }
@@ -64,12 +73,14 @@ checkpoint::NamedTensors to_named_tensors(const Model& model) {
       tensors[names.front()] = value;
       continue;
     }
-    for (size_t e = 0; e < names.size(); ++e) tensors[names[e]] = value.select(parameter.tags.expert_axis, static_cast<int64_t>(e));
+    for (size_t e = 0; e < names.size(); ++e)
+      tensors[names[e]] = value.select(parameter.tags.expert_axis, static_cast<int64_t>(e));
   }
   return tensors;
 }
 
-void fill_from_named_tensors(Model& model, const checkpoint::NamedTensors& tensors, const std::string& where) {
+void fill_from_named_tensors(Model& model, const checkpoint::NamedTensors& tensors,
+                             const std::string& where) {
   const at::NoGradGuard no_grad;
   std::set<std::string> used;
   std::vector<std::string> missing;
@@ -77,8 +88,8 @@ void fill_from_named_tensors(Model& model, const checkpoint::NamedTensors& tenso
     const at::Tensor* source = find_tensor(tensors, disk_name, used);
     if (!source) return missing.push_back(disk_name);
     if (source->sizes() != target.sizes())
-      fail(ErrorCode::ShapeMismatch, "{}: tensor '{}' has shape {}, the model expects {}", where, disk_name, shape_text(source->sizes()),
-           shape_text(target.sizes()));
+      fail(ErrorCode::ShapeMismatch, "{}: tensor '{}' has shape {}, the model expects {}", where,
+           disk_name, shape_text(source->sizes()), shape_text(target.sizes()));
     target.copy_(*source);
   };
   for (const nn::Parameter& parameter : model.parameters()) {
@@ -88,16 +99,20 @@ void fill_from_named_tensors(Model& model, const checkpoint::NamedTensors& tenso
       continue;
     }
     for (size_t e = 0; e < names.size(); ++e)
-      fill(parameter.tensor.detach().select(parameter.tags.expert_axis, static_cast<int64_t>(e)), names[e]);
+      fill(parameter.tensor.detach().select(parameter.tags.expert_axis, static_cast<int64_t>(e)),
+           names[e]);
   }
   std::vector<std::string> unused;
   for (const auto& [name, tensor] : tensors)
     if (!used.count(name) && !is_redundant(name, model.config())) unused.push_back(name);
   if (!missing.empty())
-    fail(ErrorCode::CorruptFile, "{}: {} parameter(s) of the model are not in the file: {}{}", where, missing.size(), list_text(missing),
+    fail(ErrorCode::CorruptFile, "{}: {} parameter(s) of the model are not in the file: {}{}",
+         where, missing.size(), list_text(missing),
          unused.empty() ? "" : "; in the file but not in the model: " + list_text(unused));
   if (!unused.empty())
-    fail(ErrorCode::CorruptFile, "{}: {} tensor(s) in the file belong to no parameter of the model: {}", where, unused.size(), list_text(unused));
+    fail(ErrorCode::CorruptFile,
+         "{}: {} tensor(s) in the file belong to no parameter of the model: {}", where,
+         unused.size(), list_text(unused));
 }
 
 LoadedModel load_model(const std::string& folder, at::ScalarType dtype, const at::Device& device) {
@@ -108,29 +123,37 @@ LoadedModel load_model(const std::string& folder, at::ScalarType dtype, const at
   loaded.folder = folder;
   loaded.model = std::make_unique<Model>(config, std::nullopt, dtype, device);
   fill_from_named_tensors(*loaded.model, tensors, folder);
-  if (is_file(folder + "/spiece.model")) loaded.tokenizer = std::make_shared<text::Tokenizer>(text::Tokenizer::load(folder));
+  if (is_file(folder + "/spiece.model"))
+    loaded.tokenizer = std::make_shared<text::Tokenizer>(text::Tokenizer::load(folder));
   return loaded;
 }
 
-LoadedModel load_model_with_tokenizer(const std::string& folder, at::ScalarType dtype, const at::Device& device) {
+LoadedModel load_model_with_tokenizer(const std::string& folder, at::ScalarType dtype,
+                                      const at::Device& device) {
   if (is_folder(folder) && !is_file(folder + "/spiece.model"))
-    fail(ErrorCode::NotFound, "[model] '{}' has no tokenizer: expected a file spiece.model in it", folder);
+    fail(ErrorCode::NotFound, "[model] '{}' has no tokenizer: expected a file spiece.model in it",
+         folder);
   LoadedModel loaded = load_model(folder, dtype, device);
   if (loaded.tokenizer->size() > loaded.model->config().vocab_size)
-    fail(ErrorCode::ShapeMismatch, "[model] '{}': the tokenizer has {} ids but the model only {} rows", folder, loaded.tokenizer->size(),
-         loaded.model->config().vocab_size);
+    fail(ErrorCode::ShapeMismatch,
+         "[model] '{}': the tokenizer has {} ids but the model only {} rows", folder,
+         loaded.tokenizer->size(), loaded.model->config().vocab_size);
   return loaded;
 }
 
-void save_model(const std::string& folder, const Model& model, const text::Tokenizer* tokenizer, int64_t max_shard_bytes) {
+void save_model(const std::string& folder, const Model& model, const text::Tokenizer* tokenizer,
+                int64_t max_shard_bytes) {
   AtomicFolder aside(folder);
   write_file_atomically(aside.path() + "/config.json", to_hf_config(model.config()).dump(2) + "\n");
-  write_file_atomically(aside.path() + "/generation_config.json", to_hf_generation_config(model.config()).dump(2) + "\n");
+  write_file_atomically(aside.path() + "/generation_config.json",
+                        to_hf_generation_config(model.config()).dump(2) + "\n");
   checkpoint::save_folder(aside.path(), to_named_tensors(model), max_shard_bytes);
   if (tokenizer) tokenizer->save(aside.path());
   aside.commit();
 }
 
-std::string folder_hash(const std::string& folder) { return hash_path(folder); }
+std::string folder_hash(const std::string& folder) {
+  return hash_path(folder);
+}
 
 }  // namespace flanmoe::model

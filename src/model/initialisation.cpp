@@ -12,9 +12,11 @@
 namespace flanmoe::model {
 namespace {
 
-double initial_std(const std::string& name, const nn::ParameterTags& tags, const ModelConfig& config) {
+double initial_std(const std::string& name, const nn::ParameterTags& tags,
+                   const ModelConfig& config) {
   const auto ends_with = [&](std::string_view suffix) { return name.ends_with(suffix); };
-  const double d_model = static_cast<double>(config.d_model), d_kv = static_cast<double>(config.d_kv);
+  const double d_model = static_cast<double>(config.d_model),
+               d_kv = static_cast<double>(config.d_kv);
   if (tags.is_embedding && name != "lm_head.weight") return 1.0;
   if (tags.is_router) return 0.02;
   if (ends_with(".q.weight")) return 1 / std::sqrt(d_model * d_kv);
@@ -31,7 +33,8 @@ void fill_normal(const at::Tensor& tensor, double std, uint64_t seed, const std:
   at::Tensor values = at::empty(tensor.sizes(), at::kFloat);
   float* value = values.mutable_data_ptr<float>();
   at::parallel_for(0, values.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) value[i] = static_cast<float>(std * key.normal(static_cast<uint64_t>(i)));
+    for (int64_t i = begin; i < end; ++i)
+      value[i] = static_cast<float>(std * key.normal(static_cast<uint64_t>(i)));
   });
   tensor.copy_(values);
 }
@@ -42,7 +45,8 @@ void initialise(const nn::Parameters& parameters, const ModelConfig& config, uin
     if (parameter.tags.is_norm)
       parameter.tensor.fill_(1);
     else
-      fill_normal(parameter.tensor, initial_std(parameter.name, parameter.tags, config), seed, parameter.name);
+      fill_normal(parameter.tensor, initial_std(parameter.name, parameter.tags, config), seed,
+                  parameter.name);
   }
 }
 

@@ -32,11 +32,16 @@ nn::StackConfig stack_config(const ModelConfig& config, bool is_decoder) {
   return stack;
 }
 
-nn::MakeFeedForward feed_forward_factory(const ModelConfig& config, bool is_decoder, const at::TensorOptions& options) {
-  return [&config, is_decoder, options](int64_t layer, const std::string& prefix) -> std::unique_ptr<nn::FeedForward> {
-    const nn::FeedForwardConfig block = {config.d_model, config.d_ff, config.feed_forward == FeedForwardKind::GatedGelu, config.dropout_rate};
+nn::MakeFeedForward feed_forward_factory(const ModelConfig& config, bool is_decoder,
+                                         const at::TensorOptions& options) {
+  return [&config, is_decoder, options](
+             int64_t layer, const std::string& prefix) -> std::unique_ptr<nn::FeedForward> {
+    const nn::FeedForwardConfig block = {config.d_model, config.d_ff,
+                                         config.feed_forward == FeedForwardKind::GatedGelu,
+                                         config.dropout_rate};
     for (int64_t sparse : is_decoder ? config.decoder_sparse_layers : config.encoder_sparse_layers)
-      if (sparse == layer) return std::make_unique<moe::FeedForward>(block, config.moe, prefix, options);
+      if (sparse == layer)
+        return std::make_unique<moe::FeedForward>(block, config.moe, prefix, options);
     return std::make_unique<nn::DenseFeedForward>(block, prefix, options);
   };
 }
@@ -54,7 +59,8 @@ struct Model::State {
     encoder.collect(parameters);
     decoder.collect(parameters);
     if (!config.has_tied_embeddings) {
-      lm_head = nn::Weight(at::empty({config.vocab_size, config.d_model}, options).requires_grad_(true));
+      lm_head =
+          nn::Weight(at::empty({config.vocab_size, config.d_model}, options).requires_grad_(true));
       parameters.push_back({"lm_head.weight", lm_head.master(), {.is_embedding = true}});
     }
   }
@@ -70,7 +76,8 @@ struct Model::State {
   nn::Parameters parameters;
 };
 
-Model::Model(const ModelConfig& config, std::optional<uint64_t> seed, at::ScalarType dtype, const at::Device& device) {
+Model::Model(const ModelConfig& config, std::optional<uint64_t> seed, at::ScalarType dtype,
+             const at::Device& device) {
   validate(config, "model");
   state_ = std::make_unique<State>(config, at::TensorOptions().dtype(dtype).device(device));
   if (seed) initialise(state_->parameters, config, *seed);
@@ -79,69 +86,91 @@ Model::~Model() = default;
 Model::Model(Model&&) noexcept = default;
 Model& Model::operator=(Model&&) noexcept = default;
 
-const ModelConfig& Model::config() const { return state_->config; }
-const nn::Parameters& Model::parameters() const { return state_->parameters; }
-at::Device Model::device() const { return state_->device; }
+const ModelConfig& Model::config() const {
+  return state_->config;
+}
+const nn::Parameters& Model::parameters() const {
+  return state_->parameters;
+}
+at::Device Model::device() const {
+  return state_->device;
+}
 
-at::Tensor Model::encode(const at::Tensor& input_ids_BL, const nn::TokenLayout& layout, nn::Context& context,
-                         nn::Auxiliary* auxiliary) const {
+at::Tensor Model::encode(const at::Tensor& input_ids_BL, const nn::TokenLayout& layout,
+                         nn::Context& context, nn::Auxiliary* auxiliary) const {
   context.tokens = &layout;
   context.memory_tokens = nullptr;
   return state_->encoder.forward(state_->embed(input_ids_BL, context), {}, context, auxiliary);
 }
 
-at::Tensor Model::decode(const at::Tensor& decoder_input_ids_BM, const nn::TokenLayout& layout, const at::Tensor& encoded_BLD,
-                         const nn::TokenLayout& encoder_layout, nn::Context& context, nn::Auxiliary* auxiliary) const {
+at::Tensor Model::decode(const at::Tensor& decoder_input_ids_BM, const nn::TokenLayout& layout,
+                         const at::Tensor& encoded_BLD, const nn::TokenLayout& encoder_layout,
+                         nn::Context& context, nn::Auxiliary* auxiliary) const {
   context.tokens = &layout;
   context.memory_tokens = &encoder_layout;
-  return state_->decoder.forward(state_->embed(decoder_input_ids_BM, context), encoded_BLD, context, auxiliary);
+  return state_->decoder.forward(state_->embed(decoder_input_ids_BM, context), encoded_BLD, context,
+                                 auxiliary);
 }
 
 at::Tensor Model::logits(const at::Tensor& hidden, const nn::Context& context) const {
   const at::Tensor scaled =
-      state_->config.scales_decoder_outputs ? hidden.mul(std::pow(static_cast<double>(state_->config.d_model), -0.5)) : hidden;
-  return at::linear(scaled, (state_->config.has_tied_embeddings ? state_->shared : state_->lm_head).as(context.compute_dtype));
+      state_->config.scales_decoder_outputs
+          ? hidden.mul(std::pow(static_cast<double>(state_->config.d_model), -0.5))
+          : hidden;
+  return at::linear(scaled, (state_->config.has_tied_embeddings ? state_->shared : state_->lm_head)
+                                .as(context.compute_dtype));
 }
 
-at::Tensor Model::forward(const ModelInput& input, nn::Context& context, nn::Auxiliary* auxiliary) const {
+at::Tensor Model::forward(const ModelInput& input, nn::Context& context,
+                          nn::Auxiliary* auxiliary) const {
   const at::Tensor encoded = encode(input.input_ids_BL, input.encoder, context, auxiliary);
-  return logits(decode(input.decoder_input_ids_BM, input.decoder, encoded, input.encoder, context, auxiliary), context);
+  return logits(
+      decode(input.decoder_input_ids_BM, input.decoder, encoded, input.encoder, context, auxiliary),
+      context);
 }
 
-LossOutput Model::loss(const ModelInput& input, nn::Context& context, const LossOptions& options) const {
+LossOutput Model::loss(const ModelInput& input, nn::Context& context,
+                       const LossOptions& options) const {
   LossOutput output;
   const at::Tensor encoded = encode(input.input_ids_BL, input.encoder, context, &output.auxiliary);
-  const at::Tensor hidden_BMD =
-      decode(input.decoder_input_ids_BM, input.decoder, encoded, input.encoder, context, &output.auxiliary);
+  const at::Tensor hidden_BMD = decode(input.decoder_input_ids_BM, input.decoder, encoded,
+                                       input.encoder, context, &output.auxiliary);
 
   const at::Tensor& target_index_N = input.decoder.real_index_N;
   output.num_target_tokens = target_index_N.size(0);
-  if (output.num_target_tokens == 0) fail(ErrorCode::InvalidArgument, "[loss] the batch has no target token");
+  if (output.num_target_tokens == 0)
+    fail(ErrorCode::InvalidArgument, "[loss] the batch has no target token");
   at::Tensor hidden_ND = hidden_BMD.reshape({-1, hidden_BMD.size(2)});
   at::Tensor labels_N = input.labels_BM.reshape(-1);
   if (input.decoder.has_padding) {
     hidden_ND = at::index_select(hidden_ND, 0, target_index_N);
     labels_N = at::index_select(labels_N, 0, target_index_N);
   }
-  const at::Tensor token_loss_N = ops::cross_entropy(logits(hidden_ND, context), labels_N, options.z_coefficient);
+  const at::Tensor token_loss_N =
+      ops::cross_entropy(logits(hidden_ND, context), labels_N, options.z_coefficient);
   const at::Tensor cross_entropy = token_loss_N.mean();
   output.cross_entropy = cross_entropy.detach();
-  output.token_loss_BM = at::zeros({input.labels_BM.numel()}, token_loss_N.options().requires_grad(false))
-                             .index_copy(0, target_index_N, token_loss_N.detach())
-                             .view(input.labels_BM.sizes());
+  output.token_loss_BM =
+      at::zeros({input.labels_BM.numel()}, token_loss_N.options().requires_grad(false))
+          .index_copy(0, target_index_N, token_loss_N.detach())
+          .view(input.labels_BM.sizes());
   output.loss = cross_entropy;
   for (const nn::AuxiliaryLoss& auxiliary : output.auxiliary.losses)
-    if (auxiliary.coefficient != 0) output.loss = output.loss.add(auxiliary.value, auxiliary.coefficient);
+    if (auxiliary.coefficient != 0)
+      output.loss = output.loss.add(auxiliary.value, auxiliary.coefficient);
   return output;
 }
 
-ModelInput make_input(const at::Tensor& input_ids_BL, const at::Tensor& input_segment_ids_BL, const at::Tensor& target_ids_BM,
-                      const at::Tensor& target_segment_ids_BM, const ModelConfig& config, const std::vector<uint64_t>& example_keys) {
+ModelInput make_input(const at::Tensor& input_ids_BL, const at::Tensor& input_segment_ids_BL,
+                      const at::Tensor& target_ids_BM, const at::Tensor& target_segment_ids_BM,
+                      const ModelConfig& config, const std::vector<uint64_t>& example_keys) {
   ModelInput input;
   input.input_ids_BL = input_ids_BL;
-  input.encoder = nn::make_layout(input_ids_BL.size(0), input_ids_BL.size(1), input_segment_ids_BL, {}, example_keys, input_ids_BL.device());
+  input.encoder = nn::make_layout(input_ids_BL.size(0), input_ids_BL.size(1), input_segment_ids_BL,
+                                  {}, example_keys, input_ids_BL.device());
   // Decoder tokens are keyed apart from encoder tokens by their noise sites.
-  input.decoder = nn::make_layout(target_ids_BM.size(0), target_ids_BM.size(1), target_segment_ids_BM, {}, example_keys, target_ids_BM.device());
+  input.decoder = nn::make_layout(target_ids_BM.size(0), target_ids_BM.size(1),
+                                  target_segment_ids_BM, {}, example_keys, target_ids_BM.device());
 
   const at::Tensor& segments = input.decoder.segment_ids_BL;
   const at::Tensor is_real = segments.ne(0);
@@ -151,9 +180,12 @@ ModelInput make_input(const at::Tensor& input_ids_BL, const at::Tensor& input_se
     const int64_t rest = target_ids_BM.size(1) - 1;
     const at::Tensor continues = segments.narrow(1, 1, rest).eq(segments.narrow(1, 0, rest));
     const at::Tensor previous = target_ids_BM.narrow(1, 0, rest);
-    shifted.narrow(1, 1, rest).copy_(at::where(continues, previous, at::full_like(previous, config.decoder_start_token_id)));
+    shifted.narrow(1, 1, rest)
+        .copy_(
+            at::where(continues, previous, at::full_like(previous, config.decoder_start_token_id)));
   }
-  input.decoder_input_ids_BM = at::where(is_real, shifted, at::full_like(shifted, config.pad_token_id));
+  input.decoder_input_ids_BM =
+      at::where(is_real, shifted, at::full_like(shifted, config.pad_token_id));
   return input;
 }
 

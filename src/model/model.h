@@ -21,10 +21,11 @@ namespace flanmoe::model {
 
 // A batch as tensors, both sides.
 struct ModelInput {
-  at::Tensor input_ids_BL;          // int64
+  at::Tensor input_ids_BL;  // int64
   nn::TokenLayout encoder;
-  at::Tensor decoder_input_ids_BM;  // int64: labels shifted right inside each segment, start id first
-  at::Tensor labels_BM;             // int64, -1 at padding
+  at::Tensor
+      decoder_input_ids_BM;  // int64: labels shifted right inside each segment, start id first
+  at::Tensor labels_BM;      // int64, -1 at padding
   nn::TokenLayout decoder;
 };
 
@@ -33,9 +34,10 @@ struct LossOptions {
 };
 
 struct LossOutput {
-  at::Tensor loss;            // scalar fp32: cross_entropy + sum of coefficient * auxiliary loss; differentiable
-  at::Tensor cross_entropy;   // scalar fp32: mean over real target tokens (detached)
-  at::Tensor token_loss_BM;   // fp32, 0 at padding (detached)
+  at::Tensor
+      loss;  // scalar fp32: cross_entropy + sum of coefficient * auxiliary loss; differentiable
+  at::Tensor cross_entropy;  // scalar fp32: mean over real target tokens (detached)
+  at::Tensor token_loss_BM;  // fp32, 0 at padding (detached)
   int64_t num_target_tokens = 0;
   nn::Auxiliary auxiliary;
 };
@@ -44,9 +46,11 @@ class Stack;
 
 class Model {
  public:
-  // Parameters are initialised as T5 does (normal, factored by width) from `seed`; without one they are left for the caller to fill.
-  // Norms, routers and relative biases are at least fp32 whatever `dtype` says.
-  explicit Model(const ModelConfig& config, std::optional<uint64_t> seed = 0, at::ScalarType dtype = at::kFloat, const at::Device& device = at::kCPU);
+  // Parameters are initialised as T5 does (normal, factored by width) from `seed`; without one they
+  // are left for the caller to fill. Norms, routers and relative biases are at least fp32 whatever
+  // `dtype` says.
+  explicit Model(const ModelConfig& config, std::optional<uint64_t> seed = 0,
+                 at::ScalarType dtype = at::kFloat, const at::Device& device = at::kCPU);
   ~Model();
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
@@ -55,27 +59,34 @@ class Model {
   const nn::Parameters& parameters() const;
   at::Device device() const;
 
-  // Final-normed hidden states [B, L, D]. `context` gives dtype, training flag, seed, sinks; its `tokens` is set by the callee.
-  at::Tensor encode(const at::Tensor& input_ids_BL, const nn::TokenLayout& layout, nn::Context& context, nn::Auxiliary* auxiliary = nullptr) const;
-  // Final-normed hidden states [B, M, D] of the decoder. With context.cache, decoder_input_ids hold only the new tokens, the cache keeps
-  // keys and values of earlier ones and of the encoder (then `encoded` is needed in the first call only).
-  at::Tensor decode(const at::Tensor& decoder_input_ids_BM, const nn::TokenLayout& layout, const at::Tensor& encoded_BLD,
-                    const nn::TokenLayout& encoder_layout, nn::Context& context, nn::Auxiliary* auxiliary = nullptr) const;
+  // Final-normed hidden states [B, L, D]. `context` gives dtype, training flag, seed, sinks; its
+  // `tokens` is set by the callee.
+  at::Tensor encode(const at::Tensor& input_ids_BL, const nn::TokenLayout& layout,
+                    nn::Context& context, nn::Auxiliary* auxiliary = nullptr) const;
+  // Final-normed hidden states [B, M, D] of the decoder. With context.cache, decoder_input_ids hold
+  // only the new tokens, the cache keeps keys and values of earlier ones and of the encoder (then
+  // `encoded` is needed in the first call only).
+  at::Tensor decode(const at::Tensor& decoder_input_ids_BM, const nn::TokenLayout& layout,
+                    const at::Tensor& encoded_BLD, const nn::TokenLayout& encoder_layout,
+                    nn::Context& context, nn::Auxiliary* auxiliary = nullptr) const;
   // Output matrix, with the scaling of tied models: [..., D] -> [..., V] in the compute dtype.
   at::Tensor logits(const at::Tensor& hidden, const nn::Context& context) const;
   // Both stacks, output logits [B, M, V].
-  at::Tensor forward(const ModelInput& input, nn::Context& context, nn::Auxiliary* auxiliary = nullptr) const;
+  at::Tensor forward(const ModelInput& input, nn::Context& context,
+                     nn::Auxiliary* auxiliary = nullptr) const;
   // The training loss; logits are computed for real target tokens only.
-  LossOutput loss(const ModelInput& input, nn::Context& context, const LossOptions& options = {}) const;
+  LossOutput loss(const ModelInput& input, nn::Context& context,
+                  const LossOptions& options = {}) const;
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-// Decoder inputs from labels: start id, then labels shifted right inside each segment; ids at padding are pad_token_id.
-// target_ids [B, M] with padding where segment id is 0.
-ModelInput make_input(const at::Tensor& input_ids_BL, const at::Tensor& input_segment_ids_BL, const at::Tensor& target_ids_BM,
-                      const at::Tensor& target_segment_ids_BM, const ModelConfig& config, const std::vector<uint64_t>& example_keys = {});
+// Decoder inputs from labels: start id, then labels shifted right inside each segment; ids at
+// padding are pad_token_id. target_ids [B, M] with padding where segment id is 0.
+ModelInput make_input(const at::Tensor& input_ids_BL, const at::Tensor& input_segment_ids_BL,
+                      const at::Tensor& target_ids_BM, const at::Tensor& target_segment_ids_BM,
+                      const ModelConfig& config, const std::vector<uint64_t>& example_keys = {});
 
 }  // namespace flanmoe::model

@@ -13,16 +13,19 @@ std::string replace_once(std::string text, const std::string& from, const std::s
 
 std::vector<std::string> disk_names(const nn::Parameter& parameter, const ModelConfig& config) {
   if (!parameter.tags.is_expert())
-    return {config.is_sparse() ? replace_once(parameter.name, ".DenseReluDense.", ".mlp.") : parameter.name};
+    return {config.is_sparse() ? replace_once(parameter.name, ".DenseReluDense.", ".mlp.")
+                               : parameter.name};
   std::vector<std::string> names;
   for (int64_t e = 0; e < parameter.tensor.size(parameter.tags.expert_axis); ++e)
-    names.push_back(replace_once(parameter.name, ".experts.", ".experts.expert_" + std::to_string(e) + "."));
+    names.push_back(
+        replace_once(parameter.name, ".experts.", ".experts.expert_" + std::to_string(e) + "."));
   return names;
 }
 
 std::vector<std::string> accepted_names(const std::string& disk_name) {
   std::vector<std::string> names = {disk_name};
-  for (const auto& other : {replace_once(disk_name, ".mlp.w", ".DenseReluDense.w"), replace_once(disk_name, ".DenseReluDense.w", ".mlp.w")})
+  for (const auto& other : {replace_once(disk_name, ".mlp.w", ".DenseReluDense.w"),
+                            replace_once(disk_name, ".DenseReluDense.w", ".mlp.w")})
     if (other != disk_name) names.push_back(other);
   return names;
 }

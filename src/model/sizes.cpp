@@ -20,18 +20,20 @@ Registry<ModelConfig> make_sizes() {
     config.num_layers = config.num_decoder_layers = shape.num_layers;
     return config;
   };
-  for (const Shape& shape : {Shape{"small", 512, 1024, 6, 64, 8}, Shape{"base", 768, 2048, 12, 64, 12},
-                             Shape{"large", 1024, 2816, 16, 64, 24}, Shape{"xl", 2048, 5120, 32, 64, 24},
-                             Shape{"xxl", 4096, 10240, 64, 64, 24}}) {
+  for (const Shape& shape :
+       {Shape{"small", 512, 1024, 6, 64, 8}, Shape{"base", 768, 2048, 12, 64, 12},
+        Shape{"large", 1024, 2816, 16, 64, 24}, Shape{"xl", 2048, 5120, 32, 64, 24},
+        Shape{"xxl", 4096, 10240, 64, 64, 24}}) {
     ModelConfig config = make(shape);
     sizes.add(std::string("flan-t5-") + shape.name, config);
     sizes.add(std::string("t5-v1_1-") + shape.name, config);
     config.vocab_size = 250112;
     sizes.add(std::string("mt5-") + shape.name, config);
   }
-  for (const Shape& shape : {Shape{"small", 512, 2048, 8, 64, 6}, Shape{"base", 768, 3072, 12, 64, 12},
-                             Shape{"large", 1024, 4096, 16, 64, 24}, Shape{"3b", 1024, 16384, 32, 128, 24},
-                             Shape{"11b", 1024, 65536, 128, 128, 24}}) {
+  for (const Shape& shape :
+       {Shape{"small", 512, 2048, 8, 64, 6}, Shape{"base", 768, 3072, 12, 64, 12},
+        Shape{"large", 1024, 4096, 16, 64, 24}, Shape{"3b", 1024, 16384, 32, 128, 24},
+        Shape{"11b", 1024, 65536, 128, 128, 24}}) {
     ModelConfig config = make(shape);
     config.feed_forward = FeedForwardKind::Relu;
     config.has_tied_embeddings = config.scales_decoder_outputs = true;
@@ -47,7 +49,11 @@ const Registry<ModelConfig>& sizes() {
 
 }  // namespace
 
-ModelConfig named_size(const std::string& name) { return sizes().get(name); }
-std::vector<std::string> size_names() { return sizes().names(); }
+ModelConfig named_size(const std::string& name) {
+  return sizes().get(name);
+}
+std::vector<std::string> size_names() {
+  return sizes().names();
+}
 
 }  // namespace flanmoe::model

@@ -11,7 +11,8 @@ namespace flanmoe::moe {
 // How the coefficients of a token's experts are scaled.
 enum class CombineWeights {
   Raw,         // the softmax probability of the chosen expert
-  Normalised,  // divided by the sum over the token's chosen experts, before any is dropped (one expert: 1)
+  Normalised,  // divided by the sum over the token's chosen experts, before any is dropped (one
+               // expert: 1)
 };
 enum class CapacityRule {
   PerChoice,  // ceil(capacity_factor * k * tokens / experts), DESIGN.md
@@ -32,7 +33,9 @@ struct flanmoe::EnumNames<flanmoe::moe::CombineWeights> {
 template <>
 struct flanmoe::EnumNames<flanmoe::moe::CapacityRule> {
   static constexpr std::pair<moe::CapacityRule, std::string_view> values[] = {
-      {moe::CapacityRule::PerChoice, "per-choice"}, {moe::CapacityRule::Absolute, "absolute"}, {moe::CapacityRule::None, "none"}};
+      {moe::CapacityRule::PerChoice, "per-choice"},
+      {moe::CapacityRule::Absolute, "absolute"},
+      {moe::CapacityRule::None, "none"}};
 };
 template <>
 struct flanmoe::EnumNames<flanmoe::moe::RoutingGroup> {
@@ -60,7 +63,8 @@ struct Config {
   void visit(Visitor& v) {
     v("router", router, "which router assigns tokens to experts");
     v("num_experts", num_experts, "experts a sparse layer");
-    v("combine_weights", combine_weights, "raw or normalised router probabilities scale the experts' outputs");
+    v("combine_weights", combine_weights,
+      "raw or normalised router probabilities scale the experts' outputs");
     v("capacity_rule", capacity_rule, "per-choice, absolute or none (dropless)");
     v("train_capacity_factor", train_capacity_factor, "capacity factor in training");
     v("eval_capacity_factor", eval_capacity_factor, "capacity factor in evaluation");
@@ -68,7 +72,8 @@ struct Config {
     v("group", group, "tokens that compete for slots: those of a sequence or of a batch");
     v("jitter", jitter, "router input is multiplied by U(1 - jitter, 1 + jitter) in training");
     v("expert_dropout_rate", expert_dropout_rate, "dropout inside the experts");
-    v("load_balance_coefficient", load_balance_coefficient, "weight of the load-balance loss, per layer");
+    v("load_balance_coefficient", load_balance_coefficient,
+      "weight of the load-balance loss, per layer");
     v("z_loss_coefficient", z_loss_coefficient, "weight of the router z-loss, per layer");
   }
 };

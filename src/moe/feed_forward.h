@@ -9,16 +9,19 @@
 
 namespace flanmoe::moe {
 
-// Experts have the form of a dense block of the same FeedForwardConfig and are stored stacked: wi_0, wi_1 (or wi) [E, F, D], wo [E, D, F].
-// Padding is never routed and gets 0; so does a token that no expert serves (the residual carries it). Router arithmetic is at least fp32.
+// Experts have the form of a dense block of the same FeedForwardConfig and are stored stacked:
+// wi_0, wi_1 (or wi) [E, F, D], wo [E, D, F]. Padding is never routed and gets 0; so does a token
+// that no expert serves (the residual carries it). Router arithmetic is at least fp32.
 class FeedForward final : public nn::FeedForward {
  public:
-  FeedForward(const nn::FeedForwardConfig& block, const Config& config, const std::string& prefix, const at::TensorOptions& options);
+  FeedForward(const nn::FeedForwardConfig& block, const Config& config, const std::string& prefix,
+              const at::TensorOptions& options);
   nn::FeedForwardOutput forward(const at::Tensor& x_BLD, const nn::Context& context) const override;
   void collect(nn::Parameters& parameters) const override;
 
  private:
-  at::Tensor run_experts(const at::Tensor& x_AD, const ops::Routing& routing, const at::Tensor& token_keys_A, const nn::Context& context) const;
+  at::Tensor run_experts(const at::Tensor& x_AD, const ops::Routing& routing,
+                         const at::Tensor& token_keys_A, const nn::Context& context) const;
 
   nn::FeedForwardConfig block_;
   Config config_;

@@ -14,6 +14,8 @@ const Registry<MakeRouter>& router_registry() {
   return registry;
 }
 
-std::unique_ptr<Router> make_router(const Config& config) { return router_registry().get(config.router)(config); }
+std::unique_ptr<Router> make_router(const Config& config) {
+  return router_registry().get(config.router)(config);
+}
 
 }  // namespace flanmoe::moe

@@ -1,9 +1,9 @@
 #include "moe/token_choice.h"
 
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/sort.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/topk.h>
-#include <ATen/ops/sort.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,7 +13,8 @@
 
 namespace flanmoe::moe {
 
-int64_t compute_capacity(const Config& config, int64_t experts_per_token, int64_t num_tokens, bool is_training) {
+int64_t compute_capacity(const Config& config, int64_t experts_per_token, int64_t num_tokens,
+                         bool is_training) {
   switch (config.capacity_rule) {
     case CapacityRule::None:
       return 0;
@@ -28,7 +29,8 @@ int64_t compute_capacity(const Config& config, int64_t experts_per_token, int64_
   return std::max<int64_t>(1, static_cast<int64_t>(std::ceil(slots - 1e-9)));
 }
 
-ops::Routing route_token_choice(const RouterInput& input, const Config& config, int64_t num_choices) {
+ops::Routing route_token_choice(const RouterInput& input, const Config& config,
+                                int64_t num_choices) {
   const at::Tensor& logits_TE = input.logits_TE;
   const int64_t num_tokens = logits_TE.size(0), num_experts = logits_TE.size(1);
 
@@ -38,8 +40,8 @@ ops::Routing route_token_choice(const RouterInput& input, const Config& config, 
   routing.probabilities_TE = at::softmax(logits_TE, 1);
 
   // A stable sort gives ties to the lower index, which topk does not promise.
-  const at::Tensor order_TE =
-      std::get<1>(at::sort(routing.probabilities_TE.detach(), /*stable=*/true, /*dim=*/1, /*descending=*/true));
+  const at::Tensor order_TE = std::get<1>(
+      at::sort(routing.probabilities_TE.detach(), /*stable=*/true, /*dim=*/1, /*descending=*/true));
   const at::Tensor choice_TK = order_TE.narrow(1, 0, num_choices);
   at::Tensor weight_TK = routing.probabilities_TE.gather(1, choice_TK);
   if (config.combine_weights == CombineWeights::Normalised)
@@ -63,7 +65,8 @@ ops::Routing route_token_choice(const RouterInput& input, const Config& config, 
     routing.capacity = std::max(routing.capacity, capacity.back());
   }
 
-  ops::SlotAssignment slots = ops::assign_slots(requests, num_experts, capacity, input.group_of_token);
+  ops::SlotAssignment slots =
+      ops::assign_slots(requests, num_experts, capacity, input.group_of_token);
   std::vector<int64_t> token_index, weight_index;
   token_index.reserve(slots.kept.size());
   weight_index.reserve(slots.kept.size());
@@ -73,11 +76,11 @@ ops::Routing route_token_choice(const RouterInput& input, const Config& config, 
   }
   routing.expert_offsets = std::move(slots.expert_offsets);
   routing.token_index_A = at::tensor(token_index, at::kLong).to(logits_TE.device());
-  routing.combine_weight_A =
-      weight_TK.reshape(-1).index_select(0, at::tensor(weight_index, at::kLong).to(logits_TE.device()));
+  routing.combine_weight_A = weight_TK.reshape(-1).index_select(
+      0, at::tensor(weight_index, at::kLong).to(logits_TE.device()));
 
-  routing.load_balance_loss = compute_load_balance_loss(routing.probabilities_TE, choice_TK.select(1, 0),
-                                                        input.group_of_token, input.num_groups);
+  routing.load_balance_loss = compute_load_balance_loss(
+      routing.probabilities_TE, choice_TK.select(1, 0), input.group_of_token, input.num_groups);
   routing.z_loss = compute_z_loss(logits_TE);
   return routing;
 }

@@ -7,7 +7,8 @@
 
 namespace flanmoe::nn {
 
-Attention::Attention(const AttentionConfig& config, std::string name, const at::TensorOptions& options)
+Attention::Attention(const AttentionConfig& config, std::string name,
+                     const at::TensorOptions& options)
     : config_(config),
       name_(std::move(name)),
       site_(noise_site(name_)),
@@ -36,11 +37,13 @@ at::Tensor Attention::attend(const at::Tensor& q, const at::Tensor& k, const at:
         config_.dropout_rate,
         {context.noise_key(RandomPurpose::Dropout, site_).state(), context.tokens->token_keys_BL}};
   at::Tensor output = ops::attention(q, k, v, bias_HQK, mask, dropout);
-  return o_.forward(output.reshape({q.size(0), q.size(1), config_.num_heads * config_.d_kv}), context);
+  return o_.forward(output.reshape({q.size(0), q.size(1), config_.num_heads * config_.d_kv}),
+                    context);
 }
 
-at::Tensor Attention::forward_self(const at::Tensor& x_BQD, const at::Tensor& bias_HQK, bool is_causal,
-                                   const Context& context, KvCache::Layer* cache) const {
+at::Tensor Attention::forward_self(const at::Tensor& x_BQD, const at::Tensor& bias_HQK,
+                                   bool is_causal, const Context& context,
+                                   KvCache::Layer* cache) const {
   const at::Tensor q = split_heads(q_.forward(x_BQD, context));
   at::Tensor k = split_heads(k_.forward(x_BQD, context));
   at::Tensor v = split_heads(v_.forward(x_BQD, context));
@@ -56,16 +59,16 @@ at::Tensor Attention::forward_self(const at::Tensor& x_BQD, const at::Tensor& bi
   cache->self_key_BKHd.narrow(1, start, length).copy_(k);
   cache->self_value_BKHd.narrow(1, start, length).copy_(v);
   return attend(q, cache->self_key_BKHd.narrow(1, 0, start + length),
-                cache->self_value_BKHd.narrow(1, 0, start + length), bias_HQK, nullptr, is_causal, start,
-                context);
+                cache->self_value_BKHd.narrow(1, 0, start + length), bias_HQK, nullptr, is_causal,
+                start, context);
 }
 
 at::Tensor Attention::forward_cross(const at::Tensor& x_BQD, const at::Tensor& memory_BKD,
                                     const Context& context, KvCache::Layer* cache) const {
   const at::Tensor q = split_heads(q_.forward(x_BQD, context));
   if (cache && cache->cross_key_BKHd.defined())
-    return attend(q, cache->cross_key_BKHd, cache->cross_value_BKHd, {}, context.memory_tokens, false, 0,
-                  context);
+    return attend(q, cache->cross_key_BKHd, cache->cross_value_BKHd, {}, context.memory_tokens,
+                  false, 0, context);
   const at::Tensor k = split_heads(k_.forward(memory_BKD, context));
   const at::Tensor v = split_heads(v_.forward(memory_BKD, context));
   if (cache) {

@@ -1,4 +1,5 @@
-// T5 attention: no scaling of the scores, a learned relative position bias shared by the blocks of a stack.
+// T5 attention: no scaling of the scores, a learned relative position bias shared by the blocks of
+// a stack.
 //
 // Shape letters: B rows, Q queries, K keys, D model, H heads, d head width.
 #pragma once
@@ -22,19 +23,22 @@ class Attention {
   // `name` is the parameter prefix; noise is keyed by it.
   Attention(const AttentionConfig& config, std::string name, const at::TensorOptions& options);
 
-  // Self-attention over x_BQD inside segments of context.tokens; with a cache layer, keys and values are appended at `context.cache->length()`.
-  // bias_HQK may be undefined. Returns [B, Q, D].
-  at::Tensor forward_self(const at::Tensor& x_BQD, const at::Tensor& bias_HQK, bool is_causal, const Context& context, KvCache::Layer* cache) const;
-  // Attention from x_BQD to the encoder's memory_BKD (segments of context.memory_tokens); with a cache layer keys and values are
-  // computed once and kept.
-  at::Tensor forward_cross(const at::Tensor& x_BQD, const at::Tensor& memory_BKD, const Context& context, KvCache::Layer* cache) const;
+  // Self-attention over x_BQD inside segments of context.tokens; with a cache layer, keys and
+  // values are appended at `context.cache->length()`. bias_HQK may be undefined. Returns [B, Q, D].
+  at::Tensor forward_self(const at::Tensor& x_BQD, const at::Tensor& bias_HQK, bool is_causal,
+                          const Context& context, KvCache::Layer* cache) const;
+  // Attention from x_BQD to the encoder's memory_BKD (segments of context.memory_tokens); with a
+  // cache layer keys and values are computed once and kept.
+  at::Tensor forward_cross(const at::Tensor& x_BQD, const at::Tensor& memory_BKD,
+                           const Context& context, KvCache::Layer* cache) const;
 
   void collect(Parameters& parameters) const;
 
  private:
   at::Tensor split_heads(const at::Tensor& x) const;
-  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& bias_HQK, const TokenLayout* keys,
-                    bool is_causal, int64_t query_offset, const Context& context) const;
+  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                    const at::Tensor& bias_HQK, const TokenLayout* keys, bool is_causal,
+                    int64_t query_offset, const Context& context) const;
 
   AttentionConfig config_;
   std::string name_;

@@ -1,9 +1,9 @@
 #include "nn/context.h"
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/ones.h>
-#include <ATen/ops/empty.h>
 
 #include "base/error.h"
 
@@ -42,7 +42,8 @@ TokenLayout make_layout(int64_t num_rows, int64_t length, const at::Tensor& segm
   if (segment_ids_BL.defined()) {
     layout.real_index_N = at::nonzero(layout.segment_ids_BL.reshape(-1)).squeeze(1);
     layout.has_padding = layout.real_index_N.size(0) < num_rows * length;
-    layout.is_packed = layout.segment_ids_BL.numel() > 0 && layout.segment_ids_BL.max().item<int64_t>() > 1;
+    layout.is_packed =
+        layout.segment_ids_BL.numel() > 0 && layout.segment_ids_BL.max().item<int64_t>() > 1;
   } else {
     layout.real_index_N = at::arange(num_rows * length, options);
   }

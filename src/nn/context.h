@@ -22,20 +22,24 @@ struct TokenLayout {
   int64_t length = 0;
   at::Tensor segment_ids_BL;  // int64; 0 is padding; several segments a row when packed
   at::Tensor positions_BL;    // int64, position inside the segment
-  at::Tensor token_keys_BL;   // int64, identity of a token for keyed noise: example key mixed with the position inside the segment
+  at::Tensor token_keys_BL;   // int64, identity of a token for keyed noise: example key mixed with
+                              // the position inside the segment
   at::Tensor real_index_N;    // int64 [N], flattened index of every real token, rising
   bool has_padding = false;
-  bool is_packed = false;     // some row holds more than one segment
+  bool is_packed = false;  // some row holds more than one segment
 
   int64_t num_real_tokens() const { return real_index_N.size(0); }
 };
 
-// `example_keys` [B] (one a row, well mixed; none: made from the row's number). Undefined segment ids: no padding, one segment a row. Undefined
-// positions: counted from the start of every segment.
-TokenLayout make_layout(int64_t num_rows, int64_t length, const at::Tensor& segment_ids_BL = {}, const at::Tensor& positions_BL = {},
-                        const std::vector<uint64_t>& example_keys = {}, const at::Device& device = at::kCPU);
+// `example_keys` [B] (one a row, well mixed; none: made from the row's number). Undefined segment
+// ids: no padding, one segment a row. Undefined positions: counted from the start of every segment.
+TokenLayout make_layout(int64_t num_rows, int64_t length, const at::Tensor& segment_ids_BL = {},
+                        const at::Tensor& positions_BL = {},
+                        const std::vector<uint64_t>& example_keys = {},
+                        const at::Device& device = at::kCPU);
 
-// Takes the statistics of every routing of a pass; `layer` is the parameter prefix ("encoder.block.1.layer.1").
+// Takes the statistics of every routing of a pass; `layer` is the parameter prefix
+// ("encoder.block.1.layer.1").
 class RoutingSink {
  public:
   virtual ~RoutingSink() = default;
@@ -44,9 +48,9 @@ class RoutingSink {
 
 // A loss besides cross-entropy that a module asks for; the training loss adds coefficient * value.
 struct AuxiliaryLoss {
-  std::string name;   // "load_balance_loss", "z_loss"
+  std::string name;  // "load_balance_loss", "z_loss"
   std::string layer;
-  at::Tensor value;   // scalar, fp32
+  at::Tensor value;  // scalar, fp32
   double coefficient = 0;
 };
 
@@ -58,23 +62,24 @@ struct Auxiliary {
 };
 
 struct Context {
-  bool is_training = false;                      // dropout, jitter, training capacity
-  at::ScalarType compute_dtype = at::kFloat;     // parameters are cast to it where they are used
-  uint64_t seed = 0;                             // with `step`, the key of all noise
+  bool is_training = false;                   // dropout, jitter, training capacity
+  at::ScalarType compute_dtype = at::kFloat;  // parameters are cast to it where they are used
+  uint64_t seed = 0;                          // with `step`, the key of all noise
   int64_t step = 0;
-  const TokenLayout* tokens = nullptr;           // of the stack that computes
-  const TokenLayout* memory_tokens = nullptr;    // of the encoder's output, in a decoder
-  KvCache* cache = nullptr;                      // none: the whole sequence at once
+  const TokenLayout* tokens = nullptr;         // of the stack that computes
+  const TokenLayout* memory_tokens = nullptr;  // of the encoder's output, in a decoder
+  KvCache* cache = nullptr;                    // none: the whole sequence at once
   RoutingSink* routing_sink = nullptr;
-  std::vector<std::string> adapter_of_row;       // name of the adapter each row uses; empty: the base
-  at::Tensor sentence_vector_BD;                 // for sentence-level routing
+  std::vector<std::string> adapter_of_row;  // name of the adapter each row uses; empty: the base
+  at::Tensor sentence_vector_BD;            // for sentence-level routing
 
   RandomKey noise_key(RandomPurpose purpose, uint64_t site) const {
     return RandomKey(seed, purpose).fold(site).fold(static_cast<uint64_t>(step));
   }
 };
 
-// The number of a place that draws noise, from its parameter prefix and what it is ("encoder.block.1.layer.0.output").
+// The number of a place that draws noise, from its parameter prefix and what it is
+// ("encoder.block.1.layer.0.output").
 uint64_t noise_site(const std::string& name);
 
 }  // namespace flanmoe::nn

@@ -12,7 +12,8 @@ DenseFeedForward::DenseFeedForward(const FeedForwardConfig& config, const std::s
       name_(prefix + ".DenseReluDense"),
       site_(noise_site(name_)),
       wi_0_(config.d_model, config.d_ff, options),
-      wi_1_(config.is_gated ? std::make_unique<Linear>(config.d_model, config.d_ff, options) : nullptr),
+      wi_1_(config.is_gated ? std::make_unique<Linear>(config.d_model, config.d_ff, options)
+                            : nullptr),
       wo_(config.d_ff, config.d_model, options) {}
 
 FeedForwardOutput DenseFeedForward::forward(const at::Tensor& x_BLD, const Context& context) const {
@@ -21,14 +22,15 @@ FeedForwardOutput DenseFeedForward::forward(const at::Tensor& x_BLD, const Conte
     hidden = ops::relu(hidden);
     if (activation_delta_) hidden = activation_delta_->apply(hidden, context);
   } else if (activation_delta_) {
-    hidden = at::mul(activation_delta_->apply(ops::gelu(hidden), context), wi_1_->forward(x_BLD, context));
+    hidden = at::mul(activation_delta_->apply(ops::gelu(hidden), context),
+                     wi_1_->forward(x_BLD, context));
   } else {
     hidden = ops::gated_gelu(hidden, wi_1_->forward(x_BLD, context));
   }
   if (context.is_training)
-    hidden = ops::dropout(hidden, config_.dropout_rate,
-                          {context.noise_key(RandomPurpose::Dropout, site_).state(),
-                           context.tokens->token_keys_BL});
+    hidden = ops::dropout(
+        hidden, config_.dropout_rate,
+        {context.noise_key(RandomPurpose::Dropout, site_).state(), context.tokens->token_keys_BL});
   return {wo_.forward(hidden, context), {}};
 }
 

@@ -19,27 +19,32 @@ struct FeedForwardOutput {
 class FeedForward {
  public:
   virtual ~FeedForward() = default;
-  // x_BLD is normed already; the residual is added by the stack. Values at padding are unspecified but finite.
+  // x_BLD is normed already; the residual is added by the stack. Values at padding are unspecified
+  // but finite.
   virtual FeedForwardOutput forward(const at::Tensor& x_BLD, const Context& context) const = 0;
   virtual void collect(Parameters& parameters) const = 0;
 };
 
 // Makes the block of layer `layer`; `prefix` is that of its sublayer ("encoder.block.3.layer.1").
-using MakeFeedForward = std::function<std::unique_ptr<FeedForward>(int64_t layer, const std::string& prefix)>;
+using MakeFeedForward =
+    std::function<std::unique_ptr<FeedForward>(int64_t layer, const std::string& prefix)>;
 
 struct FeedForwardConfig {
   int64_t d_model = 0;
   int64_t d_ff = 0;
-  bool is_gated = true;      // gelu(wi_0 x) * (wi_1 x), else relu(wi x)
-  double dropout_rate = 0;   // of the activated value
+  bool is_gated = true;     // gelu(wi_0 x) * (wi_1 x), else relu(wi x)
+  double dropout_rate = 0;  // of the activated value
 };
 
 class DenseFeedForward final : public FeedForward {
  public:
-  DenseFeedForward(const FeedForwardConfig& config, const std::string& prefix, const at::TensorOptions& options);
+  DenseFeedForward(const FeedForwardConfig& config, const std::string& prefix,
+                   const at::TensorOptions& options);
   FeedForwardOutput forward(const at::Tensor& x_BLD, const Context& context) const override;
   void collect(Parameters& parameters) const override;
-  void set_activation_delta(std::shared_ptr<const ActivationDelta> delta) { activation_delta_ = std::move(delta); }
+  void set_activation_delta(std::shared_ptr<const ActivationDelta> delta) {
+    activation_delta_ = std::move(delta);
+  }
 
  private:
   FeedForwardConfig config_;

@@ -13,17 +13,20 @@ namespace flanmoe::nn {
 class KvCache {
  public:
   struct Layer {
-    at::Tensor self_key_BKHd, self_value_BKHd;    // capacity-sized buffers; the first length() positions are valid
+    at::Tensor self_key_BKHd,
+        self_value_BKHd;  // capacity-sized buffers; the first length() positions are valid
     at::Tensor cross_key_BKHd, cross_value_BKHd;  // undefined before the first step
   };
-  KvCache(int64_t num_layers, int64_t max_length) : layers_(static_cast<size_t>(num_layers)), max_length_(max_length) {}
+  KvCache(int64_t num_layers, int64_t max_length)
+      : layers_(static_cast<size_t>(num_layers)), max_length_(max_length) {}
 
-  int64_t length() const { return length_; }       // tokens decoded so far
+  int64_t length() const { return length_; }  // tokens decoded so far
   int64_t max_length() const { return max_length_; }
   void advance(int64_t num_tokens) { length_ += num_tokens; }
   Layer& layer(int64_t index) { return layers_[static_cast<size_t>(index)]; }
 
-  // Rows rearranged or dropped: row i becomes old row row_index[i] (beam search, finished rows). Cross entries too.
+  // Rows rearranged or dropped: row i becomes old row row_index[i] (beam search, finished rows).
+  // Cross entries too.
   void select_rows(const at::Tensor& row_index);
 
  private:

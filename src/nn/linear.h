@@ -11,7 +11,8 @@
 
 namespace flanmoe::nn {
 
-// A matrix [out, in] as on disk. Holds the master copy and gives what a computation needs, so that callers do not know how it is stored.
+// A matrix [out, in] as on disk. Holds the master copy and gives what a computation needs, so that
+// callers do not know how it is stored.
 class Weight {
  public:
   Weight() = default;
@@ -29,7 +30,8 @@ class ProjectionDelta {
  public:
   virtual ~ProjectionDelta() = default;
   // `input` and `output` of the projection, [..., in] and [..., out]; returns the new output.
-  virtual at::Tensor apply(const at::Tensor& input, const at::Tensor& output, const Context& context) const = 0;
+  virtual at::Tensor apply(const at::Tensor& input, const at::Tensor& output,
+                           const Context& context) const = 0;
   virtual void collect(const std::string& prefix, Parameters& parameters) const = 0;
 };
 

@@ -1,4 +1,5 @@
-// Named parameters with tags. Freezing, learning-rate groups, factored optimizers and sharding read tags, not names.
+// Named parameters with tags. Freezing, learning-rate groups, factored optimizers and sharding read
+// tags, not names.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -50,9 +50,9 @@ Stack::~Stack() = default;
 
 at::Tensor Stack::drop(const at::Tensor& x, uint64_t site, const Context& context) const {
   if (!context.is_training) return x;
-  return ops::dropout(x, config_.dropout_rate,
-                      {context.noise_key(RandomPurpose::Dropout, site).state(),
-                       context.tokens->token_keys_BL});
+  return ops::dropout(
+      x, config_.dropout_rate,
+      {context.noise_key(RandomPurpose::Dropout, site).state(), context.tokens->token_keys_BL});
 }
 
 at::Tensor Stack::forward(at::Tensor x_BLD, const at::Tensor& memory_BKD, const Context& context,
@@ -67,13 +67,14 @@ at::Tensor Stack::forward(at::Tensor x_BLD, const at::Tensor& memory_BKD, const 
     const Block& block = *blocks_[i];
     if (block_inputs) block_inputs->push_back(x_BLD);
     KvCache::Layer* layer = cache ? &cache->layer(static_cast<int64_t>(i)) : nullptr;
-    x_BLD = at::add(x_BLD, drop(block.self_attention.forward_self(block.self_norm.forward(x_BLD), bias_HQK,
+    x_BLD = at::add(x_BLD,
+                    drop(block.self_attention.forward_self(block.self_norm.forward(x_BLD), bias_HQK,
                                                            config_.is_decoder, context, layer),
                          block.self_site, context));
     if (block.cross_attention)
-      x_BLD = at::add(x_BLD, drop(block.cross_attention->forward_cross(block.cross_norm->forward(x_BLD),
-                                                                memory_BKD, context, layer),
-                           block.cross_site, context));
+      x_BLD = at::add(x_BLD, drop(block.cross_attention->forward_cross(
+                                      block.cross_norm->forward(x_BLD), memory_BKD, context, layer),
+                                  block.cross_site, context));
     FeedForwardOutput output =
         block.feed_forward->forward(block.feed_forward_norm.forward(x_BLD), context);
     x_BLD = at::add(x_BLD, drop(output.output, block.feed_forward_site, context));
@@ -89,7 +90,8 @@ void Stack::collect(Parameters& parameters) const {
     block.self_attention.collect(parameters);
     if (i == 0)
       parameters.push_back({block.name + ".layer.0.SelfAttention.relative_attention_bias.weight",
-                            relative_attention_bias_NH_, {.is_relative_bias = true}});
+                            relative_attention_bias_NH_,
+                            {.is_relative_bias = true}});
     block.self_norm.collect(block.name + ".layer.0.layer_norm", parameters);
     if (block.cross_attention) {
       block.cross_attention->collect(parameters);
@@ -97,7 +99,8 @@ void Stack::collect(Parameters& parameters) const {
     }
     block.feed_forward->collect(parameters);
     block.feed_forward_norm.collect(
-        block.name + ".layer." + std::to_string(block.feed_forward_layer()) + ".layer_norm", parameters);
+        block.name + ".layer." + std::to_string(block.feed_forward_layer()) + ".layer_norm",
+        parameters);
   }
   final_layer_norm_.collect(config_.name + ".final_layer_norm", parameters);
 }

@@ -1,4 +1,5 @@
-// The encoder or the decoder: blocks of attention and feed-forward around a residual stream. It does not know dense from sparse blocks.
+// The encoder or the decoder: blocks of attention and feed-forward around a residual stream. It
+// does not know dense from sparse blocks.
 //
 // Shape letters: B rows, L length, K memory length, D model.
 #pragma once
@@ -25,13 +26,15 @@ struct StackConfig {
 
 class Stack {
  public:
-  Stack(const StackConfig& config, const MakeFeedForward& make_feed_forward, const at::TensorOptions& options);
+  Stack(const StackConfig& config, const MakeFeedForward& make_feed_forward,
+        const at::TensorOptions& options);
   ~Stack();
 
-  // Embedded tokens x_BLD -> final-normed hidden states [B, L, D]. memory_BKD is the encoder's output (decoder only; may be undefined when
-  // context.cache holds its keys). `block_inputs`, where given, takes the residual stream before every block.
-  at::Tensor forward(at::Tensor x_BLD, const at::Tensor& memory_BKD, const Context& context, Auxiliary* auxiliary,
-                     std::vector<at::Tensor>* block_inputs = nullptr) const;
+  // Embedded tokens x_BLD -> final-normed hidden states [B, L, D]. memory_BKD is the encoder's
+  // output (decoder only; may be undefined when context.cache holds its keys). `block_inputs`,
+  // where given, takes the residual stream before every block.
+  at::Tensor forward(at::Tensor x_BLD, const at::Tensor& memory_BKD, const Context& context,
+                     Auxiliary* auxiliary, std::vector<at::Tensor>* block_inputs = nullptr) const;
   void collect(Parameters& parameters) const;
 
  private:

@@ -23,7 +23,8 @@ struct Recording {
 };
 
 struct RecordedOp : torch::autograd::Function<RecordedOp> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, at::TensorList /*inputs*/, Recording* recording) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, at::TensorList /*inputs*/,
+                            Recording* recording) {
     context->saved_data["positions"] = recording->positions;
     context->saved_data["num_inputs"] = recording->num_inputs;
     context->saved_data["backward"] = c10::IValue::make_capsule(recording->holder);
@@ -31,17 +32,25 @@ struct RecordedOp : torch::autograd::Function<RecordedOp> {
     return recording->output;
   }
 
-  static std::vector<at::Tensor> backward(torch::autograd::AutogradContext* context, std::vector<at::Tensor> grads) {
-    if (c10::GradMode::is_enabled()) throw Error(ErrorCode::Unsupported, "[ops] a second derivative was asked for; our ops have the first one only");
+  static std::vector<at::Tensor> backward(torch::autograd::AutogradContext* context,
+                                          std::vector<at::Tensor> grads) {
+    if (c10::GradMode::is_enabled())
+      throw Error(ErrorCode::Unsupported,
+                  "[ops] a second derivative was asked for; our ops have the first one only");
     const auto num_inputs = static_cast<size_t>(context->saved_data["num_inputs"].toInt());
     const std::vector<int64_t> positions = context->saved_data["positions"].toIntVector();
     std::vector<at::Tensor> result(positions.size() + 1);  // one for `recording`
     if (!grads[0].defined()) return result;
-    BackwardCall call{.saved = context->get_saved_variables(), .grad = grads[0], .is_needed = std::vector<bool>(num_inputs)};
-    for (size_t i = 0; i < positions.size(); ++i) call.is_needed[static_cast<size_t>(positions[i])] = context->needs_input_grad(i);
-    const auto holder = c10::static_intrusive_pointer_cast<Holder>(context->saved_data["backward"].toCapsule());
+    BackwardCall call{.saved = context->get_saved_variables(),
+                      .grad = grads[0],
+                      .is_needed = std::vector<bool>(num_inputs)};
+    for (size_t i = 0; i < positions.size(); ++i)
+      call.is_needed[static_cast<size_t>(positions[i])] = context->needs_input_grad(i);
+    const auto holder =
+        c10::static_intrusive_pointer_cast<Holder>(context->saved_data["backward"].toCapsule());
     const std::vector<at::Tensor> gradients = holder->backward(call);
-    for (size_t i = 0; i < positions.size(); ++i) result[i] = gradients[static_cast<size_t>(positions[i])];
+    for (size_t i = 0; i < positions.size(); ++i)
+      result[i] = gradients[static_cast<size_t>(positions[i])];
     return result;
   }
 };
@@ -55,7 +64,8 @@ bool is_recorded(std::initializer_list<at::Tensor> inputs) {
   return false;
 }
 
-at::Tensor record(const at::Tensor& output, std::vector<at::Tensor> inputs, std::vector<at::Tensor> saved, Backward backward) {
+at::Tensor record(const at::Tensor& output, std::vector<at::Tensor> inputs,
+                  std::vector<at::Tensor> saved, Backward backward) {
   Recording recording{.output = output,
                       .positions = {},
                       .saved = std::move(saved),

@@ -9,7 +9,8 @@
 
 namespace flanmoe::ops {
 
-// Whether an op on these inputs (undefined ones allowed) has to be recorded: gradients are on and one of them needs one.
+// Whether an op on these inputs (undefined ones allowed) has to be recorded: gradients are on and
+// one of them needs one.
 bool is_recorded(std::initializer_list<at::Tensor> inputs);
 
 struct BackwardCall {
@@ -20,8 +21,9 @@ struct BackwardCall {
 // One gradient an input; undefined where not needed.
 using Backward = std::function<std::vector<at::Tensor>(const BackwardCall& call)>;
 
-// `output`, made from `inputs` while nothing was recorded, as a differentiable tensor. `saved` may hold inputs and the output itself. The result
-// is not twice differentiable.
-at::Tensor record(const at::Tensor& output, std::vector<at::Tensor> inputs, std::vector<at::Tensor> saved, Backward backward);
+// `output`, made from `inputs` while nothing was recorded, as a differentiable tensor. `saved` may
+// hold inputs and the output itself. The result is not twice differentiable.
+at::Tensor record(const at::Tensor& output, std::vector<at::Tensor> inputs,
+                  std::vector<at::Tensor> saved, Backward backward);
 
 }  // namespace flanmoe::ops

@@ -4,6 +4,8 @@
 
 namespace flanmoe::ops {
 
-std::string cpu_kernel_name() { return cpu::instruction_set(); }
+std::string cpu_kernel_name() {
+  return cpu::instruction_set();
+}
 
 }  // namespace flanmoe::ops

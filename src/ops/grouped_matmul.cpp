@@ -13,27 +13,36 @@ namespace {
 template <class Function>
 void for_experts(const std::vector<int64_t>& offsets, Function function) {
   for (size_t e = 0; e + 1 < offsets.size(); ++e)
-    if (offsets[e + 1] > offsets[e]) function(static_cast<int64_t>(e), offsets[e], offsets[e + 1] - offsets[e]);
+    if (offsets[e + 1] > offsets[e])
+      function(static_cast<int64_t>(e), offsets[e], offsets[e + 1] - offsets[e]);
 }
 
 void check(const at::Tensor& x, const at::Tensor& weight, const std::vector<int64_t>& offsets) {
   if (x.dim() != 2 || weight.dim() != 3 || x.size(1) != weight.size(2))
-    fail(ErrorCode::ShapeMismatch, "[ops.grouped_matmul] x is {} but weight is {}; [assignments, in] and [experts, out, in] are expected", shape_text(x),
-         shape_text(weight));
+    fail(ErrorCode::ShapeMismatch,
+         "[ops.grouped_matmul] x is {} but weight is {}; [assignments, in] and [experts, out, in] "
+         "are expected",
+         shape_text(x), shape_text(weight));
   if (x.scalar_type() != weight.scalar_type())
-    fail(ErrorCode::InvalidArgument, "[ops.grouped_matmul] x is {} but weight is {}; one dtype is expected", c10::toString(x.scalar_type()),
-         c10::toString(weight.scalar_type()));
-  if (static_cast<int64_t>(offsets.size()) != weight.size(0) + 1 || offsets.front() != 0 || offsets.back() != x.size(0))
-    fail(ErrorCode::ShapeMismatch, "[ops.grouped_matmul] {} expert offsets end at {}, but there are {} experts and {} rows", offsets.size(),
-         offsets.empty() ? 0 : offsets.back(), weight.size(0), x.size(0));
+    fail(ErrorCode::InvalidArgument,
+         "[ops.grouped_matmul] x is {} but weight is {}; one dtype is expected",
+         c10::toString(x.scalar_type()), c10::toString(weight.scalar_type()));
+  if (static_cast<int64_t>(offsets.size()) != weight.size(0) + 1 || offsets.front() != 0 ||
+      offsets.back() != x.size(0))
+    fail(ErrorCode::ShapeMismatch,
+         "[ops.grouped_matmul] {} expert offsets end at {}, but there are {} experts and {} rows",
+         offsets.size(), offsets.empty() ? 0 : offsets.back(), weight.size(0), x.size(0));
   for (size_t e = 0; e + 1 < offsets.size(); ++e)
     if (offsets[e] > offsets[e + 1])
-      fail(ErrorCode::InvalidArgument, "[ops.grouped_matmul] expert offsets fall from {} to {} at expert {}", offsets[e], offsets[e + 1], e);
+      fail(ErrorCode::InvalidArgument,
+           "[ops.grouped_matmul] expert offsets fall from {} to {} at expert {}", offsets[e],
+           offsets[e + 1], e);
 }
 
 }  // namespace
 
-at::Tensor grouped_matmul(const at::Tensor& x_AI, const at::Tensor& weight_EOI, const std::vector<int64_t>& expert_offsets) {
+at::Tensor grouped_matmul(const at::Tensor& x_AI, const at::Tensor& weight_EOI,
+                          const std::vector<int64_t>& expert_offsets) {
   check(x_AI, weight_EOI, expert_offsets);
   const bool records = is_recorded({x_AI, weight_EOI});
   const c10::AutoGradMode off(false);
@@ -44,28 +53,32 @@ at::Tensor grouped_matmul(const at::Tensor& x_AI, const at::Tensor& weight_EOI, 
   });
   if (!records) return y;
   const c10::AutoGradMode on(true);
-  return record(y, {x_AI, weight_EOI}, {x_AI, weight_EOI}, [expert_offsets](const BackwardCall& call) {
-    const at::Tensor &x = call.saved[0], &weight = call.saved[1];
-    const at::Tensor grad_x = call.is_needed[0] ? at::empty(x.sizes(), x.options()) : at::Tensor();
-    const at::Tensor grad_weight = call.is_needed[1] ? at::empty(weight.sizes(), weight.options()) : at::Tensor();
-    for (int64_t e = 0; e < weight.size(0); ++e) {
-      const int64_t begin = expert_offsets[static_cast<size_t>(e)], count = expert_offsets[static_cast<size_t>(e) + 1] - begin;
-      if (count == 0) {
-        if (grad_weight.defined()) grad_weight.select(0, e).zero_();
-        continue;
-      }
-      const at::Tensor grad = call.grad.narrow(0, begin, count);
-      if (grad_x.defined()) {
-        at::Tensor out = grad_x.narrow(0, begin, count);
-        at::mm_out(out, grad, weight.select(0, e));
-      }
-      if (grad_weight.defined()) {
-        at::Tensor out = grad_weight.select(0, e);
-        at::mm_out(out, grad.t(), x.narrow(0, begin, count));
-      }
-    }
-    return std::vector<at::Tensor>{grad_x, grad_weight};
-  });
+  return record(
+      y, {x_AI, weight_EOI}, {x_AI, weight_EOI}, [expert_offsets](const BackwardCall& call) {
+        const at::Tensor &x = call.saved[0], &weight = call.saved[1];
+        const at::Tensor grad_x =
+            call.is_needed[0] ? at::empty(x.sizes(), x.options()) : at::Tensor();
+        const at::Tensor grad_weight =
+            call.is_needed[1] ? at::empty(weight.sizes(), weight.options()) : at::Tensor();
+        for (int64_t e = 0; e < weight.size(0); ++e) {
+          const int64_t begin = expert_offsets[static_cast<size_t>(e)],
+                        count = expert_offsets[static_cast<size_t>(e) + 1] - begin;
+          if (count == 0) {
+            if (grad_weight.defined()) grad_weight.select(0, e).zero_();
+            continue;
+          }
+          const at::Tensor grad = call.grad.narrow(0, begin, count);
+          if (grad_x.defined()) {
+            at::Tensor out = grad_x.narrow(0, begin, count);
+            at::mm_out(out, grad, weight.select(0, e));
+          }
+          if (grad_weight.defined()) {
+            at::Tensor out = grad_weight.select(0, e);
+            at::mm_out(out, grad.t(), x.narrow(0, begin, count));
+          }
+        }
+        return std::vector<at::Tensor>{grad_x, grad_weight};
+      });
 }
 
 }  // namespace flanmoe::ops

@@ -12,23 +12,28 @@ namespace {
 void check(const char* op, const at::Tensor& x, const Noise& noise) {
   if (x.dim() < 1 || !noise.token_keys.defined() || noise.token_keys.scalar_type() != at::kLong ||
       noise.token_keys.numel() * x.size(-1) != x.numel())
-    fail(ErrorCode::ShapeMismatch, "[ops.{}] token keys are {} but x is {}; there must be one int64 key for every row of x", op,
-         shape_text(noise.token_keys), shape_text(x));
+    fail(ErrorCode::ShapeMismatch,
+         "[ops.{}] token keys are {} but x is {}; there must be one int64 key for every row of x",
+         op, shape_text(noise.token_keys), shape_text(x));
 }
 
 enum class Kind { Dropout, Jitter };
 
-// Both kinds multiply by factors that the keys give, so the backward is the same product on the gradient.
-at::Tensor multiply(Kind kind, const at::Tensor& x, double amount, uint64_t key, const at::Tensor& token_keys) {
+// Both kinds multiply by factors that the keys give, so the backward is the same product on the
+// gradient.
+at::Tensor multiply(Kind kind, const at::Tensor& x, double amount, uint64_t key,
+                    const at::Tensor& token_keys) {
   const at::Tensor input = x.contiguous();
   const at::Tensor y = empty_like(input);
   const Rows rows = as_rows(input);
   visit_dtype("dropout", input, [&]<class T>(T) {
     const auto& table = kernels_for<T>(input);
     if (kind == Kind::Dropout)
-      table.dropout(data<T>(input), data<T>(y), data<int64_t>(token_keys), key, make_dropout_rule(amount), rows.num_rows, rows.num_columns);
+      table.dropout(data<T>(input), data<T>(y), data<int64_t>(token_keys), key,
+                    make_dropout_rule(amount), rows.num_rows, rows.num_columns);
     else
-      table.jitter(data<T>(input), data<T>(y), data<int64_t>(token_keys), key, amount, rows.num_rows, rows.num_columns);
+      table.jitter(data<T>(input), data<T>(y), data<int64_t>(token_keys), key, amount,
+                   rows.num_rows, rows.num_columns);
   });
   return y;
 }

@@ -22,10 +22,16 @@ T* data(const at::Tensor& tensor) {
 template <class Function>
 void visit_dtype(const char* op, const at::Tensor& tensor, Function function) {
   switch (tensor.scalar_type()) {
-    case at::kFloat: return function(float{});
-    case at::kDouble: return function(double{});
-    case at::kBFloat16: return function(Bf16{});
-    default: fail(ErrorCode::Unsupported, "[ops.{}] dtype is {}; float32, float64 and bfloat16 are possible", op, c10::toString(tensor.scalar_type()));
+    case at::kFloat:
+      return function(float{});
+    case at::kDouble:
+      return function(double{});
+    case at::kBFloat16:
+      return function(Bf16{});
+    default:
+      fail(ErrorCode::Unsupported,
+           "[ops.{}] dtype is {}; float32, float64 and bfloat16 are possible", op,
+           c10::toString(tensor.scalar_type()));
   }
 }
 
@@ -35,19 +41,27 @@ const RowKernels<T>& kernels_for(const at::Tensor& tensor) {
   return tensor.is_cuda() ? cuda::row_kernels<T>() : cpu::row_kernels<T>();
 }
 
-inline at::ScalarType accumulator_dtype(const at::Tensor& tensor) { return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+inline at::ScalarType accumulator_dtype(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
 
-inline at::Tensor empty(at::IntArrayRef shape, const at::Tensor& like, at::ScalarType dtype) { return at::empty(shape, like.options().dtype(dtype)); }
-inline at::Tensor empty_like(const at::Tensor& like) { return at::empty(like.sizes(), like.options()); }
+inline at::Tensor empty(at::IntArrayRef shape, const at::Tensor& like, at::ScalarType dtype) {
+  return at::empty(shape, like.options().dtype(dtype));
+}
+inline at::Tensor empty_like(const at::Tensor& like) {
+  return at::empty(like.sizes(), like.options());
+}
 
 inline std::string shape_text(const at::Tensor& tensor) {
   if (!tensor.defined()) return "none";
   std::string text = "[";
-  for (const int64_t size : tensor.sizes()) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  for (const int64_t size : tensor.sizes())
+    text += (text.size() > 1 ? ", " : "") + std::to_string(size);
   return text + "]";
 }
 
-// The tensor as rows of its last dim: contiguous ones, or where only the leading dims are not (a slice of a fused projection) with a stride.
+// The tensor as rows of its last dim: contiguous ones, or where only the leading dims are not (a
+// slice of a fused projection) with a stride.
 struct Rows {
   at::Tensor tensor;  // keeps the memory
   int64_t num_rows = 0;

@@ -10,19 +10,28 @@
 namespace flanmoe::study {
 namespace {
 
-// Budgets are spent in whole steps, so "the same" allows for a little (and for a whole step where the recipe asked for a match).
+// Budgets are spent in whole steps, so "the same" allows for a little (and for a whole step where
+// the recipe asked for a match).
 constexpr double kFlopsTolerance = 0.03;
 
-bool is_close(double a, double b) { return a > 0 && b > 0 && std::abs(a - b) <= kFlopsTolerance * std::max(a, b); }
+bool is_close(double a, double b) {
+  return a > 0 && b > 0 && std::abs(a - b) <= kFlopsTolerance * std::max(a, b);
+}
 
-bool is_sparse(const Arm& arm) { return arm.model && arm.model->is_sparse(); }
+bool is_sparse(const Arm& arm) {
+  return arm.model && arm.model->is_sparse();
+}
 
 std::vector<std::string> find_axes(const Arm& a, const Arm& b) {
   std::vector<std::string> axes;
-  if (a.training.num_examples > 0 && a.training.num_examples == b.training.num_examples) axes.emplace_back("examples");
-  const bool is_matched = (!a.matched_stage.empty() && a.matched_stage == b.model_stage) || (!b.matched_stage.empty() && b.matched_stage == a.model_stage);
-  if (is_matched || is_close(a.training.train_flops, b.training.train_flops)) axes.emplace_back("train_flops");
-  if (a.model && b.model && is_close(a.model->flops_per_token(), b.model->flops_per_token())) axes.emplace_back("flops_per_token");
+  if (a.training.num_examples > 0 && a.training.num_examples == b.training.num_examples)
+    axes.emplace_back("examples");
+  const bool is_matched = (!a.matched_stage.empty() && a.matched_stage == b.model_stage) ||
+                          (!b.matched_stage.empty() && b.matched_stage == a.model_stage);
+  if (is_matched || is_close(a.training.train_flops, b.training.train_flops))
+    axes.emplace_back("train_flops");
+  if (a.model && b.model && is_close(a.model->flops_per_token(), b.model->flops_per_token()))
+    axes.emplace_back("flops_per_token");
   return axes;
 }
 
@@ -30,14 +39,17 @@ std::string axes_text(const std::vector<std::string>& axes) {
   if (axes.empty()) return "Nothing equal";
   std::vector<std::string> words;
   for (const auto& axis : axes)
-    words.push_back(axis == "examples" ? "examples" : axis == "train_flops" ? "training FLOPs" : "FLOPs a token");
+    words.push_back(axis == "examples"      ? "examples"
+                    : axis == "train_flops" ? "training FLOPs"
+                                            : "FLOPs a token");
   return fmt::format("Same {}", fmt::join(words, " and "));
 }
 
 bool answered_the_same(const Cell& a, const Cell& b) {
   if (a.tasks.empty() || a.tasks.size() != b.tasks.size()) return false;
   for (size_t i = 0; i < a.tasks.size(); ++i)
-    if (a.tasks[i].name != b.tasks[i].name || a.tasks[i].correct.empty() || a.tasks[i].correct.size() != b.tasks[i].correct.size())
+    if (a.tasks[i].name != b.tasks[i].name || a.tasks[i].correct.empty() ||
+        a.tasks[i].correct.size() != b.tasks[i].correct.size())
       return false;
   return true;
 }
@@ -48,11 +60,15 @@ std::vector<std::vector<double>> correct_of(const Cell& cell) {
   return correct;
 }
 
-void compare_pair(const Results& results, const Arm& first, const Arm& second, std::vector<Comparison>& comparisons) {
+void compare_pair(const Results& results, const Arm& first, const Arm& second,
+                  std::vector<Comparison>& comparisons) {
   for (const auto& column : results.columns) {
     const auto a = first.cells.find(column.id), b = second.cells.find(column.id);
-    if (a == first.cells.end() || b == second.cells.end() || !answered_the_same(a->second, b->second)) continue;
-    const auto paired = eval::paired_bootstrap_over_tasks(correct_of(a->second), correct_of(b->second), static_cast<uint64_t>(results.seed));
+    if (a == first.cells.end() || b == second.cells.end() ||
+        !answered_the_same(a->second, b->second))
+      continue;
+    const auto paired = eval::paired_bootstrap_over_tasks(
+        correct_of(a->second), correct_of(b->second), static_cast<uint64_t>(results.seed));
     Comparison comparison{.column = column.title,
                           .first = first.name,
                           .second = second.name,
@@ -83,10 +99,14 @@ std::vector<Comparison> compare_arms(const Results& results) {
 
 std::string to_sentence(const Comparison& c) {
   const bool is_decided = c.verdict != Verdict::Undecided;
-  const std::string outcome = is_decided ? (c.verdict == Verdict::FirstWins ? c.first : c.second) + " wins" : "undecided";
-  return fmt::format("{}, {}: {} {:.1f} % against {} {:.1f} %, difference {:+.1f} points, 95 % interval [{:+.1f}, {:+.1f}] {} zero: {}.",
-                     axes_text(c.axes), c.column, c.first, 100 * c.first_value, c.second, 100 * c.second_value, 100 * c.difference,
-                     100 * c.ci_low, 100 * c.ci_high, is_decided ? "excludes" : "includes", outcome);
+  const std::string outcome =
+      is_decided ? (c.verdict == Verdict::FirstWins ? c.first : c.second) + " wins" : "undecided";
+  return fmt::format(
+      "{}, {}: {} {:.1f} % against {} {:.1f} %, difference {:+.1f} points, 95 % interval [{:+.1f}, "
+      "{:+.1f}] {} zero: {}.",
+      axes_text(c.axes), c.column, c.first, 100 * c.first_value, c.second, 100 * c.second_value,
+      100 * c.difference, 100 * c.ci_low, 100 * c.ci_high, is_decided ? "excludes" : "includes",
+      outcome);
 }
 
 std::vector<std::string> describe_chance(const Results& results) {
@@ -98,14 +118,19 @@ std::vector<std::string> describe_chance(const Results& results) {
       const auto cell = arm.cells.find(column.id);
       if (cell == arm.cells.end() || cell->second.chance <= 0) continue;
       chance = cell->second.chance;
-      (cell->second.ci_low > chance ? above : cell->second.ci_high < chance ? below : level).push_back(arm.name);
+      (cell->second.ci_low > chance    ? above
+       : cell->second.ci_high < chance ? below
+                                       : level)
+          .push_back(arm.name);
     }
     std::vector<std::string> parts;
     if (!above.empty()) parts.push_back(fmt::format("above it: {}", fmt::join(above, ", ")));
-    if (!level.empty()) parts.push_back(fmt::format("not to be told from it: {}", fmt::join(level, ", ")));
+    if (!level.empty())
+      parts.push_back(fmt::format("not to be told from it: {}", fmt::join(level, ", ")));
     if (!below.empty()) parts.push_back(fmt::format("below it: {}", fmt::join(below, ", ")));
     if (!parts.empty())
-      sentences.push_back(fmt::format("Chance on {} is {:.1f} %; {}.", column.title, 100 * chance, fmt::join(parts, "; ")));
+      sentences.push_back(fmt::format("Chance on {} is {:.1f} %; {}.", column.title, 100 * chance,
+                                      fmt::join(parts, "; ")));
   }
   return sentences;
 }
@@ -118,7 +143,9 @@ Json to_json(const Comparison& c) {
           {"difference", c.difference},
           {"ci95", {c.ci_low, c.ci_high}},
           {"excludes_zero", c.verdict != Verdict::Undecided},
-          {"winner", c.verdict == Verdict::Undecided ? "" : c.verdict == Verdict::FirstWins ? c.first : c.second}};
+          {"winner", c.verdict == Verdict::Undecided   ? ""
+                     : c.verdict == Verdict::FirstWins ? c.first
+                                                       : c.second}};
 }
 
 }  // namespace flanmoe::study

@@ -13,21 +13,25 @@ enum class Verdict { FirstWins, SecondWins, Undecided };
 // Two arms on one suite, example by example. Values are shares of 1.
 struct Comparison {
   std::string column;
-  std::string first, second;       // arms; where one is sparse and one dense, the sparse one is first
-  std::vector<std::string> axes;   // "examples", "train_flops", "flops_per_token": what both arms have equal; may be empty
+  std::string first, second;  // arms; where one is sparse and one dense, the sparse one is first
+  std::vector<std::string> axes;  // "examples", "train_flops", "flops_per_token": what both arms
+                                  // have equal; may be empty
   double first_value = 0, second_value = 0;
-  double difference = 0, ci_low = 0, ci_high = 0;  // first - second, paired bootstrap over the examples of every task
-  Verdict verdict = Verdict::Undecided;            // a win where the interval excludes zero
+  double difference = 0, ci_low = 0,
+         ci_high = 0;  // first - second, paired bootstrap over the examples of every task
+  Verdict verdict = Verdict::Undecided;  // a win where the interval excludes zero
 };
 
-// Every sparse arm against every dense one, suite by suite; where all arms are of one kind, every arm against the first.
-// Arms that did not answer the same examples are left out.
+// Every sparse arm against every dense one, suite by suite; where all arms are of one kind, every
+// arm against the first. Arms that did not answer the same examples are left out.
 std::vector<Comparison> compare_arms(const Results& results);
 
-// "Same examples, held-out cluster: moe 45.0 % against dense 40.2 %, +4.8 points, 95 % interval [+1.2, +8.4] excludes zero: moe wins."
+// "Same examples, held-out cluster: moe 45.0 % against dense 40.2 %, +4.8 points, 95 % interval
+// [+1.2, +8.4] excludes zero: moe wins."
 std::string to_sentence(const Comparison& comparison);
 
-// "held-out cluster: moe is above chance (33.3 %); dense cannot be told from it." One sentence a suite with chance above 0.
+// "held-out cluster: moe is above chance (33.3 %); dense cannot be told from it." One sentence a
+// suite with chance above 0.
 std::vector<std::string> describe_chance(const Results& results);
 
 Json to_json(const Comparison& comparison);

@@ -25,7 +25,8 @@ std::string stem(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   path = path.substr(path.rfind('/') + 1);
   for (const std::string suffix : {".gz", ".jsonl", ".json", ".txt"})
-    if (path.size() > suffix.size() && path.ends_with(suffix)) path.resize(path.size() - suffix.size());
+    if (path.size() > suffix.size() && path.ends_with(suffix))
+      path.resize(path.size() - suffix.size());
   return path;
 }
 
@@ -51,13 +52,16 @@ std::vector<std::string> split_specs(const std::string& specs) {
   size_t begin = 0;
   while (begin <= specs.size()) {
     const size_t end = std::min(specs.find(',', begin), specs.size());
-    if (std::string part = trim(specs.substr(begin, end - begin)); !part.empty()) parts.push_back(std::move(part));
+    if (std::string part = trim(specs.substr(begin, end - begin)); !part.empty())
+      parts.push_back(std::move(part));
     begin = end + 1;
   }
   return parts;
 }
 
-bool is_builtin(const std::string& spec) { return spec.starts_with(kBuiltin); }
+bool is_builtin(const std::string& spec) {
+  return spec.starts_with(kBuiltin);
+}
 
 void check_paths_exist(const std::string& specs, const std::string& place) {
   for (const auto& spec : split_specs(specs))

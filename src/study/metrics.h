@@ -22,8 +22,8 @@ struct Curves {
   double mean_flops_per_s = 0;
 };
 
-// Long files are thinned to about `max_points` lines, the last one kept. A missing file gives nothing, a broken last line (of a run that
-// is being written) is left out.
+// Long files are thinned to about `max_points` lines, the last one kept. A missing file gives
+// nothing, a broken last line (of a run that is being written) is left out.
 Curves load_curves(const std::string& path, size_t max_points = 400);
 
 }  // namespace flanmoe::study

@@ -21,7 +21,8 @@ std::string hash_model_folder(const std::string& folder) {
   Hasher hasher;
   for (const auto& path : list_files(folder)) {
     const std::string name = path.substr(path.rfind('/') + 1);
-    const bool is_read = name.ends_with(".safetensors") || name.ends_with(".bin") || name.ends_with(".json") || name == "spiece.model";
+    const bool is_read = name.ends_with(".safetensors") || name.ends_with(".bin") ||
+                         name.ends_with(".json") || name == "spiece.model";
     if (is_read) hasher.add(name).add("\n").add(hash_file(path)).add("\n");
   }
   return hasher.hex();
@@ -47,18 +48,22 @@ class Planner {
     PlannedStage planned{.stage = &stage};
     for (const auto& resolved : stage.inputs) planned.inputs.push_back(record_input(resolved));
     for (const auto& data : stage.stage->data())
-      planned.inputs.push_back({"data", "", data.spec, remember(data.spec, [&] { return hash_specs(data.spec); })});
+      planned.inputs.push_back(
+          {"data", "", data.spec, remember(data.spec, [&] { return hash_specs(data.spec); })});
     planned.key = make_key(*stage.stage, planned.inputs);
-    if (const Stage* from = stage.model_stage()) planned.num_earlier_trainings = depth_[from->name()];
+    if (const Stage* from = stage.model_stage())
+      planned.num_earlier_trainings = depth_[from->name()];
     depth_[stage.stage->name()] = planned.num_earlier_trainings + (stage.stage->trains() ? 1 : 0);
     keys_[stage.stage->name()] = planned.key;
     planned_.push_back(std::move(planned));
   }
 
   InputRecord record_input(const ResolvedInput& resolved) {
-    if (resolved.stage) return {resolved.input.name, resolved.stage->name(), "", keys_.at(resolved.stage->name())};
+    if (resolved.stage)
+      return {resolved.input.name, resolved.stage->name(), "", keys_.at(resolved.stage->name())};
     const std::string& folder = resolved.input.value;
-    return {resolved.input.name, "", folder, remember(folder, [&] { return hash_model_folder(folder); })};
+    return {resolved.input.name, "", folder,
+            remember(folder, [&] { return hash_model_folder(folder); })};
   }
 
   template <class Compute>
@@ -74,7 +79,12 @@ class Planner {
     for (const auto& input : stage.inputs()) erase(config, input.name);
     if (ConfigNode* train = config.find("train")) erase(*train, "checkpoint_every");
     Hasher hasher;
-    hasher.add(std::to_string(kStageVersion)).add("\n").add(stage.kind()).add("\n").add(to_json(config).dump()).add("\n");
+    hasher.add(std::to_string(kStageVersion))
+        .add("\n")
+        .add(stage.kind())
+        .add("\n")
+        .add(to_json(config).dump())
+        .add("\n");
     for (const auto& input : inputs) hasher.add(input.name).add("\n").add(input.key).add("\n");
     return hasher.hex();
   }
@@ -86,6 +96,8 @@ class Planner {
 
 }  // namespace
 
-std::vector<PlannedStage> make_plan(const Recipe& recipe) { return Planner(recipe).take(); }
+std::vector<PlannedStage> make_plan(const Recipe& recipe) {
+  return Planner(recipe).take();
+}
 
 }  // namespace flanmoe::study

@@ -15,7 +15,9 @@ void read(const ConfigNode& node, const std::string& path, StageTables& tables) 
   tables.node = node;
 }
 
-ConfigNode write(const StageTables& tables) { return tables.node; }
+ConfigNode write(const StageTables& tables) {
+  return tables.node;
+}
 
 const Stage* RecipeStage::model_stage() const {
   for (const auto& resolved : inputs)
@@ -24,19 +26,23 @@ const Stage* RecipeStage::model_stage() const {
 }
 
 const RecipeStage& Recipe::find(const std::string& stage_name) const {
-  auto found = std::find_if(stages.begin(), stages.end(), [&](const RecipeStage& s) { return s.stage->name() == stage_name; });
+  auto found = std::find_if(stages.begin(), stages.end(),
+                            [&](const RecipeStage& s) { return s.stage->name() == stage_name; });
   FLANMOE_ASSERT(found != stages.end());
   return *found;
 }
 
 namespace {
 
-std::string in_brackets(const std::string& where) { return where.empty() ? "" : " (" + where + ")"; }
+std::string in_brackets(const std::string& where) {
+  return where.empty() ? "" : " (" + where + ")";
+}
 
 ConfigNode load_with_includes(const std::string& path, std::vector<std::string>& chain) {
   const std::string canonical = std::filesystem::weakly_canonical(path).string();
   if (std::find(chain.begin(), chain.end(), canonical) != chain.end())
-    fail(ErrorCode::InvalidConfig, "[include] {} includes itself, by way of {}", path, chain.back());
+    fail(ErrorCode::InvalidConfig, "[include] {} includes itself, by way of {}", path,
+         chain.back());
   chain.push_back(canonical);
   ConfigNode node = load_toml(path);
   const ConfigNode* include = node.find("include");
@@ -46,7 +52,8 @@ ConfigNode load_with_includes(const std::string& path, std::vector<std::string>&
   std::filesystem::path target = file;
   if (target.is_relative()) target = std::filesystem::path(path).parent_path() / target;
   if (!is_file(target.string()))
-    fail(ErrorCode::NotFound, "[include] no such file: {}{}", target.string(), in_brackets(include->where));
+    fail(ErrorCode::NotFound, "[include] no such file: {}{}", target.string(),
+         in_brackets(include->where));
   std::erase_if(node.entries, [](const auto& entry) { return entry.first == "include"; });
   ConfigNode base = load_with_includes(target.string(), chain);
   merge_into(base, node);
@@ -57,25 +64,29 @@ ConfigNode load_with_includes(const std::string& path, std::vector<std::string>&
 Sections parse_sections(const ConfigNode& node, const std::string& where) {
   Sections sections;
   const ConfigNode* seed = node.find("seed");
-  if (!seed) fail(ErrorCode::InvalidConfig, "[seed] missing: every recipe has a seed, a number ({})", where);
+  if (!seed)
+    fail(ErrorCode::InvalidConfig, "[seed] missing: every recipe has a seed, a number ({})", where);
   int64_t seed_value = 0;
   config_detail::read(*seed, "seed", seed_value);
   sections.train.seed = sections.eval.options.seed = seed_value;
   sections.model.shape.vocab_size = 0;
   if (const ConfigNode* section = node.find("model"))
-    if (const ConfigNode* size = section->find("size"); size && size->kind == ConfigNode::Kind::String && !size->text.empty())
+    if (const ConfigNode* size = section->find("size");
+        size && size->kind == ConfigNode::Kind::String && !size->text.empty())
       sections.model.shape = model::named_size(size->text);
   parse_config(node, "", sections);
   return sections;
 }
 
-const std::string& read_kind(const std::string& name, const ConfigNode& table, const std::string& where) {
+const std::string& read_kind(const std::string& name, const ConfigNode& table,
+                             const std::string& where) {
   const std::string place = "stages." + name;
   config_detail::expect_kind(table, place, ConfigNode::Kind::Table);
   const std::string& at = table.where.empty() ? where : table.where;
   const ConfigNode* kind = table.find("kind");
   const auto names = stage_registry().names();
-  if (!kind) fail(ErrorCode::InvalidConfig, "[{}.kind] missing{} ({})", place, suggestion("", names), at);
+  if (!kind)
+    fail(ErrorCode::InvalidConfig, "[{}.kind] missing{} ({})", place, suggestion("", names), at);
   config_detail::expect_kind(*kind, place + ".kind", ConfigNode::Kind::String);
   if (!stage_registry().contains(kind->text))
     fail(ErrorCode::InvalidConfig, "[{}.kind] unknown kind of stage '{}'{}{}", place, kind->text,
@@ -88,27 +99,32 @@ void check_name(const std::string& name, const ConfigNode& table) {
     return std::isalnum(c) || c == '_' || c == '-';
   });
   if (!is_plain)
-    fail(ErrorCode::InvalidConfig, "[stages] '{}' cannot be a stage's name: expected letters, digits, '_' or '-'{}", name,
+    fail(ErrorCode::InvalidConfig,
+         "[stages] '{}' cannot be a stage's name: expected letters, digits, '_' or '-'{}", name,
          in_brackets(table.where));
 }
 
-bool is_path(const std::string& value) { return value.find('/') != std::string::npos || value.front() == '.' || is_folder(value); }
+bool is_path(const std::string& value) {
+  return value.find('/') != std::string::npos || value.front() == '.' || is_folder(value);
+}
 
 std::string expected_text(const StageInput& input) {
   if (input.only_trained) return "one that trains (pretrain, tune)";
-  return input.output == StageOutput::Vocabulary ? "one that makes a vocabulary (vocabulary)"
-                                                 : "one that makes a model (init, pretrain, upcycle, tune)";
+  return input.output == StageOutput::Vocabulary
+             ? "one that makes a vocabulary (vocabulary)"
+             : "one that makes a model (init, pretrain, upcycle, tune)";
 }
 
-ResolvedInput resolve(const StageInput& input, const std::vector<RecipeStage>& stages, const std::string& where) {
+ResolvedInput resolve(const StageInput& input, const std::vector<RecipeStage>& stages,
+                      const std::string& where) {
   std::vector<std::string> candidates;
   for (const auto& [stage, inputs] : stages) {
     const bool fits = stage->output() == input.output && (stage->trains() || !input.only_trained);
     if (fits) candidates.push_back(stage->name());
     if (stage->name() != input.value) continue;
     if (!fits)
-      fail(ErrorCode::InvalidConfig, "[{}] '{}' is a stage of kind {}, expected {} ({})", input.place, input.value,
-           stage->kind(), expected_text(input), where);
+      fail(ErrorCode::InvalidConfig, "[{}] '{}' is a stage of kind {}, expected {} ({})",
+           input.place, input.value, stage->kind(), expected_text(input), where);
     return {input, stage.get()};
   }
   if (!input.only_trained && is_path(input.value)) {
@@ -123,7 +139,8 @@ ResolvedInput resolve(const StageInput& input, const std::vector<RecipeStage>& s
 // Depth first, in the order of the file.
 class Sorter {
  public:
-  explicit Sorter(std::vector<RecipeStage>& stages, const std::string& where) : stages_(stages), where_(where) {}
+  explicit Sorter(std::vector<RecipeStage>& stages, const std::string& where)
+      : stages_(stages), where_(where) {}
   std::vector<RecipeStage> sort() {
     for (auto& stage : stages_) visit(stage.stage.get());
     std::vector<RecipeStage> sorted;
@@ -133,7 +150,8 @@ class Sorter {
 
  private:
   std::vector<RecipeStage>::iterator find(const Stage* stage) {
-    return std::find_if(stages_.begin(), stages_.end(), [&](const auto& s) { return s.stage.get() == stage; });
+    return std::find_if(stages_.begin(), stages_.end(),
+                        [&](const auto& s) { return s.stage.get() == stage; });
   }
   void visit(const Stage* stage) {
     if (done_.count(stage)) return;
@@ -141,7 +159,8 @@ class Sorter {
     if (entered != path_.end()) {
       std::string cycle;
       for (; entered != path_.end(); ++entered) cycle += (*entered)->name() + " -> ";
-      fail(ErrorCode::InvalidConfig, "[stages] a stage waits for itself: {}{} ({})", cycle, stage->name(), where_);
+      fail(ErrorCode::InvalidConfig, "[stages] a stage waits for itself: {}{} ({})", cycle,
+           stage->name(), where_);
     }
     path_.push_back(stage);
     for (const auto& input : find(stage)->inputs)
@@ -172,7 +191,8 @@ void check_cells(const Recipe& recipe, const std::string& where) {
     if (stage->output() != StageOutput::Evaluation) continue;
     for (const auto& data : stage->data())
       if (auto [cell, is_new] = cells.insert({{stage->arm, data.spec}, stage->name()}); !is_new)
-        fail(ErrorCode::InvalidConfig, "[{}] stages '{}' and '{}' both evaluate arm '{}' on {}: give one another arm ({})",
+        fail(ErrorCode::InvalidConfig,
+             "[{}] stages '{}' and '{}' both evaluate arm '{}' on {}: give one another arm ({})",
              stage->place("arm"), cell->second, stage->name(), stage->arm, data.spec, where);
   }
 }
@@ -190,7 +210,8 @@ ConfigNode load_recipe_node(const std::string& path, const std::vector<std::stri
 Recipe parse_recipe(const ConfigNode& node, const std::string& where) {
   Sections sections = parse_sections(node, where);
   Recipe recipe;
-  recipe.name = sections.name.empty() ? std::filesystem::path(where).stem().string() : sections.name;
+  recipe.name =
+      sections.name.empty() ? std::filesystem::path(where).stem().string() : sections.name;
   recipe.description = sections.description;
   recipe.seed = *sections.seed;
   sections.name = recipe.name;
@@ -202,12 +223,16 @@ Recipe parse_recipe(const ConfigNode& node, const std::string& where) {
     stages.push_back({stage_registry().get(kind)(name, table, sections), {}});
     recipe.file_order.push_back(name);
   }
-  if (stages.empty()) fail(ErrorCode::InvalidConfig, "[stages] missing: a recipe needs at least one [stages.NAME] table ({})", where);
+  if (stages.empty())
+    fail(ErrorCode::InvalidConfig,
+         "[stages] missing: a recipe needs at least one [stages.NAME] table ({})", where);
   for (auto& stage : stages)
-    for (const auto& input : stage.stage->inputs()) stage.inputs.push_back(resolve(input, stages, where));
+    for (const auto& input : stage.stage->inputs())
+      stage.inputs.push_back(resolve(input, stages, where));
 
   sections.stages.node = ConfigNode{};
-  for (const auto& stage : stages) sections.stages.node[stage.stage->name()] = stage.stage->config();
+  for (const auto& stage : stages)
+    sections.stages.node[stage.stage->name()] = stage.stage->config();
   recipe.resolved = to_config_node(sections);
   recipe.stages = Sorter(stages, where).sort();
   inherit_arms(recipe);

@@ -27,17 +27,21 @@ struct Recipe {
   std::string name;
   std::string description;
   int64_t seed = 0;
-  std::vector<RecipeStage> stages;      // every stage after those it takes something from; otherwise in the order of the file
+  std::vector<RecipeStage> stages;  // every stage after those it takes something from; otherwise in
+                                    // the order of the file
   std::vector<std::string> file_order;  // names in the order of the file
   ConfigNode resolved;                  // every key with its value; parses to the same recipe
 
   const RecipeStage& find(const std::string& stage_name) const;
 };
 
-// The recipe's file merged over the one it includes (`include = "other.toml"`, relative to it, and so on), then the overrides
+// The recipe's file merged over the one it includes (`include = "other.toml"`, relative to it, and
+// so on), then the overrides
 // ("a.b.c=value"). Throws InvalidConfig and NotFound with file, line or key.
-ConfigNode load_recipe_node(const std::string& path, const std::vector<std::string>& overrides = {});
-// Throws InvalidConfig on an unknown or missing key, an unknown stage, a stage of the wrong kind or a cycle.
+ConfigNode load_recipe_node(const std::string& path,
+                            const std::vector<std::string>& overrides = {});
+// Throws InvalidConfig on an unknown or missing key, an unknown stage, a stage of the wrong kind or
+// a cycle.
 Recipe parse_recipe(const ConfigNode& node, const std::string& where);
 Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides = {});
 

@@ -19,12 +19,13 @@ TrainingFacts& TrainingFacts::operator+=(const TrainingFacts& later) {
 }
 
 Json to_json(const ModelFacts& facts) {
-  return {{"num_parameters", facts.num_parameters},
-          {"num_active_parameters", facts.num_active_parameters},
-          {"num_experts", facts.num_experts},
-          {"router", facts.router},
-          {"flops_per_token",
-           {{"encoder", facts.encoder_flops_per_token}, {"decoder", facts.decoder_flops_per_token}}}};
+  return {
+      {"num_parameters", facts.num_parameters},
+      {"num_active_parameters", facts.num_active_parameters},
+      {"num_experts", facts.num_experts},
+      {"router", facts.router},
+      {"flops_per_token",
+       {{"encoder", facts.encoder_flops_per_token}, {"decoder", facts.decoder_flops_per_token}}}};
 }
 
 Json to_json(const TrainingFacts& facts) {
@@ -47,7 +48,8 @@ Json to_json(const StageRecord& record) {
                {"wall_s", record.wall_s}};
   json["inputs"] = Json::array();
   for (const auto& input : record.inputs)
-    json["inputs"].push_back({{"name", input.name}, {"stage", input.stage}, {"path", input.path}, {"key", input.key}});
+    json["inputs"].push_back(
+        {{"name", input.name}, {"stage", input.stage}, {"path", input.path}, {"key", input.key}});
   json["outputs"] = Json::array();
   for (const auto& output : record.outputs)
     json["outputs"].push_back({{"path", output.path}, {"num_bytes", output.num_bytes}});
@@ -55,7 +57,10 @@ Json to_json(const StageRecord& record) {
   if (record.training) json["training"] = to_json(*record.training);
   json["suites"] = Json::array();
   for (const auto& suite : record.suites)
-    json["suites"].push_back({{"spec", suite.spec}, {"title", suite.title}, {"path", suite.path}, {"easy_tasks", suite.easy_tasks}});
+    json["suites"].push_back({{"spec", suite.spec},
+                              {"title", suite.title},
+                              {"path", suite.path},
+                              {"easy_tasks", suite.easy_tasks}});
   return json;
 }
 
@@ -92,7 +97,8 @@ StageRecord parse_fields(const Json& json) {
   json.at("num_threads").get_to(record.num_threads);
   json.at("wall_s").get_to(record.wall_s);
   for (const auto& input : json.at("inputs"))
-    record.inputs.push_back({input.at("name"), input.at("stage"), input.at("path"), input.at("key")});
+    record.inputs.push_back(
+        {input.at("name"), input.at("stage"), input.at("path"), input.at("key")});
   for (const auto& output : json.at("outputs"))
     record.outputs.push_back({output.at("path"), output.at("num_bytes")});
   if (json.contains("model")) record.model = parse_model(json["model"]);
@@ -134,7 +140,8 @@ int64_t count_bytes(const std::string& path) {
   if (is_file(path)) return static_cast<int64_t>(std::filesystem::file_size(path, error));
   if (!is_folder(path)) return -1;
   int64_t sum = 0;
-  for (const auto& file : list_files(path)) sum += static_cast<int64_t>(std::filesystem::file_size(file, error));
+  for (const auto& file : list_files(path))
+    sum += static_cast<int64_t>(std::filesystem::file_size(file, error));
   return sum;
 }
 

@@ -8,7 +8,8 @@ extern const char flanmoe_plotly_js_end[];
 namespace flanmoe::study {
 
 std::string_view plotly_js() {
-  return {flanmoe_plotly_js_begin, static_cast<size_t>(flanmoe_plotly_js_end - flanmoe_plotly_js_begin)};
+  return {flanmoe_plotly_js_begin,
+          static_cast<size_t>(flanmoe_plotly_js_end - flanmoe_plotly_js_begin)};
 }
 
 const std::string_view kReportStyle = R"css(

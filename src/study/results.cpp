@@ -17,7 +17,8 @@ std::vector<TaskScore> load_tasks(const std::string& path) {
   const auto result = eval::parse_result(load_json(path), path);
   std::vector<TaskScore> tasks;
   for (const auto& task : result.tasks)
-    tasks.push_back({task.name, task.cluster, task.metric, task.value, task.ci_low, task.ci_high, task.chance, task.num_examples, task.correct});
+    tasks.push_back({task.name, task.cluster, task.metric, task.value, task.ci_low, task.ci_high,
+                     task.chance, task.num_examples, task.correct});
   return tasks;
 }
 
@@ -36,7 +37,8 @@ std::string find_input(const StageRecord& record, const std::string& name) {
 // From the evaluated model back to where it came from, then summed in the order of training.
 void sum_chain(const Results& results, Arm& arm) {
   std::vector<const StageRecord*> chain;
-  for (const StageRecord* stage = find_stage(results, arm.model_stage); stage && chain.size() <= results.stages.size();) {
+  for (const StageRecord* stage = find_stage(results, arm.model_stage);
+       stage && chain.size() <= results.stages.size();) {
     chain.push_back(stage);
     const std::string model = find_input(*stage, "model");
     stage = find_stage(results, model.empty() ? find_input(*stage, "vocabulary") : model);
@@ -45,7 +47,8 @@ void sum_chain(const Results& results, Arm& arm) {
   for (const StageRecord* stage : chain) {
     arm.wall_s += stage->wall_s;
     if (stage->training) arm.training += *stage->training;
-    if (const std::string matched = find_input(*stage, "match_train_flops"); !matched.empty()) arm.matched_stage = matched;
+    if (const std::string matched = find_input(*stage, "match_train_flops"); !matched.empty())
+      arm.matched_stage = matched;
   }
 }
 
@@ -55,13 +58,16 @@ void add_column(Results& results, const std::string& id, const std::string& titl
   results.columns.push_back({id, title});
 }
 
-void add_suite(Results& results, Arm& arm, const SuiteRecord& suite, const std::string& run_folder) {
+void add_suite(Results& results, Arm& arm, const SuiteRecord& suite,
+               const std::string& run_folder) {
   auto tasks = load_tasks(run_folder + "/" + suite.path);
   const auto seed = static_cast<uint64_t>(results.seed);
   add_column(results, suite.spec, suite.title);
   std::vector<TaskScore> easy;
   for (const auto& task : tasks)
-    if (std::find(suite.easy_tasks.begin(), suite.easy_tasks.end(), task.name) != suite.easy_tasks.end()) easy.push_back(task);
+    if (std::find(suite.easy_tasks.begin(), suite.easy_tasks.end(), task.name) !=
+        suite.easy_tasks.end())
+      easy.push_back(task);
   if (!easy.empty()) {
     add_column(results, suite.spec + kEasySuffix, "easy subset");
     arm.cells[suite.spec + kEasySuffix] = make_cell(std::move(easy), seed);
@@ -70,7 +76,8 @@ void add_suite(Results& results, Arm& arm, const SuiteRecord& suite, const std::
 }
 
 void add_evaluation(Results& results, const StageRecord& record, const std::string& run_folder) {
-  auto found = std::find_if(results.arms.begin(), results.arms.end(), [&](const Arm& arm) { return arm.name == record.arm; });
+  auto found = std::find_if(results.arms.begin(), results.arms.end(),
+                            [&](const Arm& arm) { return arm.name == record.arm; });
   if (found == results.arms.end()) {
     Arm arm{.name = record.arm, .model_stage = find_input(record, "model"), .model = record.model};
     sum_chain(results, arm);
@@ -98,8 +105,9 @@ Cell make_cell(std::vector<TaskScore> tasks, uint64_t seed) {
   if (num_examples > 0) {
     // a bootstrap of all-right or all-wrong answers knows no doubt
     const bool is_uniform = num_correct == 0 || num_correct == num_examples;
-    const auto interval = is_uniform ? eval::wilson_interval(num_correct, num_examples)
-                                     : eval::paired_bootstrap_over_tasks(correct, zeros, seed, kResamplesOfCell).ci95;
+    const auto interval =
+        is_uniform ? eval::wilson_interval(num_correct, num_examples)
+                   : eval::paired_bootstrap_over_tasks(correct, zeros, seed, kResamplesOfCell).ci95;
     cell.ci_low = interval.low;
     cell.ci_high = interval.high;
   }
@@ -115,7 +123,9 @@ const Arm* Results::find_arm(const std::string& arm_name) const {
 
 Results load_results(const std::string& run_folder) {
   const std::string path = run_folder + "/run.json";
-  if (!is_file(path)) fail(ErrorCode::NotFound, "[study] {} is not the folder of a run: it has no run.json", run_folder);
+  if (!is_file(path))
+    fail(ErrorCode::NotFound, "[study] {} is not the folder of a run: it has no run.json",
+         run_folder);
   Results results;
   results.run = load_json(path);
   std::vector<std::string> file_order;
@@ -125,12 +135,14 @@ Results load_results(const std::string& run_folder) {
     results.run.at("seed").get_to(results.seed);
     results.run.at("file_order").get_to(file_order);
     for (const auto& name : results.run.at("stages"))
-      if (auto record = load_record(run_folder, name.get<std::string>())) results.stages.push_back(std::move(*record));
+      if (auto record = load_record(run_folder, name.get<std::string>()))
+        results.stages.push_back(std::move(*record));
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorCode::CorruptFile, "[study] {}: not the record of a run: {}", path, error.what());
   }
   for (const auto& name : file_order)
-    if (const StageRecord* record = find_stage(results, name); record && record->is_complete && !record->suites.empty())
+    if (const StageRecord* record = find_stage(results, name);
+        record && record->is_complete && !record->suites.empty())
       add_evaluation(results, *record, run_folder);
   return results;
 }

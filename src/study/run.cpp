@@ -22,18 +22,24 @@ namespace {
 
 class Executor {
  public:
-  Executor(const RunOptions& options, const Recipe& recipe, const std::string& out) : options_(options), recipe_(recipe), out_(out) {}
+  Executor(const RunOptions& options, const Recipe& recipe, const std::string& out)
+      : options_(options), recipe_(recipe), out_(out) {}
 
   // Whether it was done; false: skipped.
   bool execute(const PlannedStage& planned) {
     const Stage& stage = *planned.stage->stage;
     const auto earlier = load_record_or_none(stage.name());
-    if (earlier && earlier->is_complete && earlier->key == planned.key && has_all_outputs(out_, *earlier)) {
+    if (earlier && earlier->is_complete && earlier->key == planned.key &&
+        has_all_outputs(out_, *earlier)) {
       log::info("[study] {}: unchanged, skipped", stage.name());
       keep(stage, *earlier);
       return false;
     }
-    StageRecord record{.name = stage.name(), .kind = stage.kind(), .arm = stage.arm, .key = planned.key, .inputs = planned.inputs};
+    StageRecord record{.name = stage.name(),
+                       .kind = stage.kind(),
+                       .arm = stage.arm,
+                       .key = planned.key,
+                       .inputs = planned.inputs};
     record.num_threads = at::get_num_threads();
     StageRun run = make_run(planned, record);
     run.resumes = prepare(stage, earlier, record);
@@ -61,10 +67,13 @@ class Executor {
     finished_.emplace(stage.name(), std::move(record));
   }
 
-  // Empties the folder, or keeps what an interrupted process left there: true where the stage continues it.
-  bool prepare(const Stage& stage, const std::optional<StageRecord>& earlier, StageRecord& record) const {
+  // Empties the folder, or keeps what an interrupted process left there: true where the stage
+  // continues it.
+  bool prepare(const Stage& stage, const std::optional<StageRecord>& earlier,
+               StageRecord& record) const {
     const std::string folder = stage_folder(out_, stage.name());
-    const bool is_interrupted_training = stage.trains() && earlier && !earlier->is_complete && has_training(folder);
+    const bool is_interrupted_training =
+        stage.trains() && earlier && !earlier->is_complete && has_training(folder);
     if (is_interrupted_training && options_.resumes && earlier->key == record.key) {
       log::info("[study] {}: continues", stage.name());
       record.num_resumes = earlier->num_resumes + 1;
@@ -72,16 +81,22 @@ class Executor {
       return true;
     }
     if (is_interrupted_training && options_.resumes)
-      log::warn("[study] {}: its settings or inputs have changed since it was interrupted; it begins anew", stage.name());
+      log::warn(
+          "[study] {}: its settings or inputs have changed since it was interrupted; it begins "
+          "anew",
+          stage.name());
     else if (is_interrupted_training)
-      log::warn("[study] {}: was interrupted; it begins anew (--resume would continue it)", stage.name());
+      log::warn("[study] {}: was interrupted; it begins anew (--resume would continue it)",
+                stage.name());
     else
-      log::info("[study] {}: {}", stage.name(), earlier && earlier->is_complete ? "changed, done anew" : "begins");
+      log::info("[study] {}: {}", stage.name(),
+                earlier && earlier->is_complete ? "changed, done anew" : "begins");
     // the record first: a removal cut short must not look like something to continue
     std::filesystem::remove(folder + "/stage.json");
     std::filesystem::remove_all(folder);
     if (earlier)
-      for (const auto& output : earlier->outputs) std::filesystem::remove_all(out_ + "/" + output.path);
+      for (const auto& output : earlier->outputs)
+        std::filesystem::remove_all(out_ + "/" + output.path);
     save_record(out_, record);
     return false;
   }
@@ -105,7 +120,8 @@ class Executor {
       else
         run.input_folders[input.input.name] = output_folder(input);
     }
-    if (const Stage* from = planned.stage->model_stage()) run.earlier_train_flops = chain_flops(from->name());
+    if (const Stage* from = planned.stage->model_stage())
+      run.earlier_train_flops = chain_flops(from->name());
     return run;
   }
 
@@ -119,7 +135,8 @@ class Executor {
   double chain_flops(const std::string& name) const {
     const auto& record = finished_.at(name);
     const Stage* from = recipe_.find(name).model_stage();
-    return (record.training ? record.training->train_flops : 0) + (from ? chain_flops(from->name()) : 0);
+    return (record.training ? record.training->train_flops : 0) +
+           (from ? chain_flops(from->name()) : 0);
   }
 
   void do_stage(const Stage& stage, StageRun& run) const {
@@ -147,7 +164,8 @@ void save_run(const std::string& out, const Recipe& recipe, const RunOptions& op
                {"file_order", recipe.file_order}};
   json["stages"] = Json::array();
   for (const auto& stage : recipe.stages) json["stages"].push_back(stage.stage->name());
-  json["versions"] = {{"flanmoe", options.version}, {"libtorch", TORCH_VERSION}, {"compiler", __VERSION__}};
+  json["versions"] = {
+      {"flanmoe", options.version}, {"libtorch", TORCH_VERSION}, {"compiler", __VERSION__}};
   json["machine"] = {{"device", options.device},
                      {"num_threads", at::get_num_threads()},
                      {"num_physical_cores", num_physical_cores()},
@@ -168,8 +186,11 @@ RunResult run(const RunOptions& options) {
   Executor executor(options, recipe, result.out);
   for (const auto& planned : plan) {
     if (is_interrupted())
-      fail(ErrorCode::Interrupted, "[study] interrupted before stage '{}'; the same call with --resume continues", planned.stage->stage->name());
-    (executor.execute(planned) ? result.done : result.skipped).push_back(planned.stage->stage->name());
+      fail(ErrorCode::Interrupted,
+           "[study] interrupted before stage '{}'; the same call with --resume continues",
+           planned.stage->stage->name());
+    (executor.execute(planned) ? result.done : result.skipped)
+        .push_back(planned.stage->stage->name());
   }
   result.results = load_results(result.out);
   result.summary = format_summary(result.results);

@@ -12,9 +12,9 @@ struct RunOptions {
   std::string recipe_path;
   std::vector<std::string> overrides;  // "a.b.c=value"
   std::string out;                     // empty: runs/<name of the recipe>
-  bool resumes = false;                // continue interrupted stages where they stopped; else they begin anew
+  bool resumes = false;  // continue interrupted stages where they stopped; else they begin anew
   std::string device = "cpu";
-  std::string version;                 // of the program, for the record
+  std::string version;  // of the program, for the record
 };
 
 struct RunResult {
@@ -25,8 +25,9 @@ struct RunResult {
   std::string summary;  // tables and sentences, for stdout
 };
 
-// Every stage in OUT/stages/NAME with its stage.json, OUT/recipe.toml (resolved), OUT/run.json, OUT/eval/*.json, OUT/report/index.html.
-// A stage that is complete and whose key is what it was is skipped. Killed anywhere and resumed, it ends in the same model bytes.
+// Every stage in OUT/stages/NAME with its stage.json, OUT/recipe.toml (resolved), OUT/run.json,
+// OUT/eval/*.json, OUT/report/index.html. A stage that is complete and whose key is what it was is
+// skipped. Killed anywhere and resumed, it ends in the same model bytes.
 RunResult run(const RunOptions& options);
 
 }  // namespace flanmoe::study

@@ -21,7 +21,8 @@ struct ModelSection {
   void visit(Visitor& v) {
     v("path", path, "Hugging Face folder that stages without a model of their own start from");
     v("size", size, "a named size that shape starts from");
-    v("shape", shape, "shape of models made from nothing; vocab_size 0 takes what the vocabulary needs");
+    v("shape", shape,
+      "shape of models made from nothing; vocab_size 0 takes what the vocabulary needs");
   }
 };
 
@@ -32,8 +33,10 @@ struct DataSection {
   data::SpanCorruptionConfig span_corruption;
   template <class Visitor>
   void visit(Visitor& v) {
-    v("train", train, "instruction data: JSONL files or folders, builtin:train, builtin:TASK; separated by commas");
-    v("pretrain", pretrain, "documents: text or JSONL files or folders, builtin:corpus; separated by commas");
+    v("train", train,
+      "instruction data: JSONL files or folders, builtin:train, builtin:TASK; separated by commas");
+    v("pretrain", pretrain,
+      "documents: text or JSONL files or folders, builtin:corpus; separated by commas");
     v("mixture", mixture, "how the tasks of data.train are mixed");
     v("span_corruption", span_corruption, "the pretraining objective");
   }
@@ -46,7 +49,9 @@ struct EvalSection {
   eval::Config options;
   template <class Visitor>
   void visit(Visitor& v) {
-    v("data", data, "suites: builtin:seen, builtin:unseen-templates, builtin:held-out, JSONL files or folders; separated by commas");
+    v("data", data,
+      "suites: builtin:seen, builtin:unseen-templates, builtin:held-out, JSONL files or folders; "
+      "separated by commas");
     v("num_examples", num_examples, "examples a task of generated suites");
     v("precision", precision, "of compute: float32 or bfloat16");
     v("options", options, "how suites are scored");

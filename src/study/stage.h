@@ -25,7 +25,8 @@ struct StageInput {
   std::string value;  // as the recipe has it
   StageOutput output = StageOutput::Model;  // what is expected of it
   bool only_trained = false;                // only a stage that trains will do
-  std::string place;  // dotted path of the key that gave the value: "stages.tune.model" or "model.path"
+  std::string
+      place;  // dotted path of the key that gave the value: "stages.tune.model" or "model.path"
 };
 
 struct DataInput {
@@ -36,16 +37,17 @@ struct DataInput {
 // What a stage is given when it runs.
 struct StageRun {
   std::string run_folder;
-  std::string folder;       // of the stage
+  std::string folder;  // of the stage
   std::string device = "cpu";
-  bool resumes = false;     // continue what an earlier process left in `folder`
+  bool resumes = false;  // continue what an earlier process left in `folder`
   std::map<std::string, std::string> input_folders;  // by StageInput::name
-  int64_t num_earlier_trainings = 0;  // stages that trained the model before
-  double earlier_train_flops = 0;     // and what they spent
-  double matched_train_flops = 0;     // total to arrive at; 0: train.steps count
-  StageRecord* record = nullptr;      // outputs, model, training and suites are filled in
+  int64_t num_earlier_trainings = 0;                 // stages that trained the model before
+  double earlier_train_flops = 0;                    // and what they spent
+  double matched_train_flops = 0;                    // total to arrive at; 0: train.steps count
+  StageRecord* record = nullptr;  // outputs, model, training and suites are filled in
 
-  // "stages/NAME/model": noted as an output of the stage, to be complete for it to be skipped next time.
+  // "stages/NAME/model": noted as an output of the stage, to be complete for it to be skipped next
+  // time.
   void add_output(const std::string& path_below_run_folder);
 };
 
@@ -57,7 +59,8 @@ class Stage {
   const std::string& kind() const { return kind_; }
   std::string place(const std::string& key) const { return "stages." + name_ + "." + key; }
 
-  // Label in tables and the report; where the recipe gives none, that of the stage whose model it takes.
+  // Label in tables and the report; where the recipe gives none, that of the stage whose model it
+  // takes.
   std::string arm;
 
   virtual StageOutput output() const = 0;
@@ -74,8 +77,10 @@ class Stage {
   std::string name_, kind_;
 };
 
-// Builds a stage from its table; keys that are not there take their value from the recipe's top-level tables.
-using MakeStage = std::unique_ptr<Stage> (*)(const std::string& name, const ConfigNode& table, const Sections& sections);
+// Builds a stage from its table; keys that are not there take their value from the recipe's
+// top-level tables.
+using MakeStage = std::unique_ptr<Stage> (*)(const std::string& name, const ConfigNode& table,
+                                             const Sections& sections);
 const Registry<MakeStage>& stage_registry();
 
 }  // namespace flanmoe::study

@@ -4,7 +4,8 @@
 namespace flanmoe::study {
 
 void StageRun::add_output(const std::string& path_below_run_folder) {
-  record->outputs.push_back({path_below_run_folder, count_bytes(run_folder + "/" + path_below_run_folder)});
+  record->outputs.push_back(
+      {path_below_run_folder, count_bytes(run_folder + "/" + path_below_run_folder)});
 }
 
 const Registry<MakeStage>& stage_registry() {

@@ -15,7 +15,9 @@ using Rows = std::vector<std::vector<std::string>>;
 
 // Characters of UTF-8 text; wide ones count as one.
 size_t display_width(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
 }
 
 std::string padded(const std::string& text, size_t width, bool is_left) {
@@ -25,7 +27,8 @@ std::string padded(const std::string& text, size_t width, bool is_left) {
 
 std::string format_line(const std::vector<std::string>& row, const std::vector<size_t>& widths) {
   std::string line;
-  for (size_t i = 0; i < row.size(); ++i) line += (i ? "  " : "") + padded(row[i], widths[i], i == 0);
+  for (size_t i = 0; i < row.size(); ++i)
+    line += (i ? "  " : "") + padded(row[i], widths[i], i == 0);
   line.erase(line.find_last_not_of(' ') + 1);
   return line + "\n";
 }
@@ -59,7 +62,8 @@ std::string format_grid(const Rows& rows) {
 }
 
 std::string format_cell(const Cell& cell) {
-  return fmt::format("{:.1f} [{:.1f}, {:.1f}]", 100 * cell.value, 100 * cell.ci_low, 100 * cell.ci_high);
+  return fmt::format("{:.1f} [{:.1f}, {:.1f}]", 100 * cell.value, 100 * cell.ci_low,
+                     100 * cell.ci_high);
 }
 
 std::string format_flops(double flops) {
@@ -69,7 +73,11 @@ std::string format_flops(double flops) {
     flops /= 1000;
     ++unit;
   }
-  return fmt::format("{:.{}f}{}", flops, flops >= 99.95 || unit == 0 ? 0 : flops >= 9.995 ? 1 : 2, kUnits[unit]);
+  return fmt::format("{:.{}f}{}", flops,
+                     flops >= 99.95 || unit == 0 ? 0
+                     : flops >= 9.995            ? 1
+                                                 : 2,
+                     kUnits[unit]);
 }
 
 Rows accuracy_rows(const Results& results) {
@@ -85,23 +93,27 @@ Rows accuracy_rows(const Results& results) {
   }
   for (const auto& column : results.columns) {
     double chance = 0;
-    chances.push_back(has_chance(results, column.id, chance) ? fmt::format("{:.1f}", 100 * chance) : "-");
+    chances.push_back(has_chance(results, column.id, chance) ? fmt::format("{:.1f}", 100 * chance)
+                                                             : "-");
   }
   rows.push_back(std::move(chances));
   return rows;
 }
 
 Rows cost_rows(const Results& results) {
-  Rows rows = {{"cost", "parameters", "active", "FLOPs/token enc", "dec", "training FLOPs", "examples", "tokens in", "tokens out", "wall time"}};
+  Rows rows = {{"cost", "parameters", "active", "FLOPs/token enc", "dec", "training FLOPs",
+                "examples", "tokens in", "tokens out", "wall time"}};
   for (const auto& arm : results.arms) {
     std::vector<std::string> row = {arm.name};
     if (arm.model)
-      for (double value : {static_cast<double>(arm.model->num_parameters), static_cast<double>(arm.model->num_active_parameters),
+      for (double value : {static_cast<double>(arm.model->num_parameters),
+                           static_cast<double>(arm.model->num_active_parameters),
                            arm.model->encoder_flops_per_token, arm.model->decoder_flops_per_token})
         row.push_back(format_flops(value));
     row.resize(5, "-");
     row.push_back(format_flops(arm.training.train_flops));
-    for (int64_t count : {arm.training.num_examples, arm.training.num_input_tokens, arm.training.num_target_tokens})
+    for (int64_t count :
+         {arm.training.num_examples, arm.training.num_input_tokens, arm.training.num_target_tokens})
       row.push_back(format_flops(static_cast<double>(count)));
     row.push_back(format_duration(arm.wall_s));
     rows.push_back(std::move(row));
@@ -111,7 +123,8 @@ Rows cost_rows(const Results& results) {
 
 std::string format_summary(const Results& results) {
   if (results.arms.empty()) return "Nothing was evaluated.\n";
-  std::string text = format_grid(accuracy_rows(results)) + "\n" + format_grid(cost_rows(results)) + "\n";
+  std::string text =
+      format_grid(accuracy_rows(results)) + "\n" + format_grid(cost_rows(results)) + "\n";
   for (const auto& comparison : compare_arms(results)) text += to_sentence(comparison) + "\n";
   for (const auto& sentence : describe_chance(results)) text += sentence + "\n";
   return text;
@@ -134,7 +147,8 @@ Json to_json(const Results& results) {
                                          {"num_tasks", cell->second.tasks.size()}};
   }
   json["comparisons"] = Json::array();
-  for (const auto& comparison : compare_arms(results)) json["comparisons"].push_back(to_json(comparison));
+  for (const auto& comparison : compare_arms(results))
+    json["comparisons"].push_back(to_json(comparison));
   return json;
 }
 

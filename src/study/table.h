@@ -8,7 +8,8 @@
 
 namespace flanmoe::study {
 
-// Columns as wide as their widest cell, the first flush left, the others flush right, two blanks between. The first row is the header.
+// Columns as wide as their widest cell, the first flush left, the others flush right, two blanks
+// between. The first row is the header.
 std::string format_grid(const std::vector<std::vector<std::string>>& rows);
 
 // "91.2 [89.8, 92.5]", per cent.
@@ -16,7 +17,8 @@ std::string format_cell(const Cell& cell);
 // 1.234e13 -> "12.3 T".
 std::string format_flops(double flops);
 
-// Rows of accuracy (a row an arm, one for chance) and of cost (a row an arm), header first; shared with the report.
+// Rows of accuracy (a row an arm, one for chance) and of cost (a row an arm), header first; shared
+// with the report.
 std::vector<std::vector<std::string>> accuracy_rows(const Results& results);
 std::vector<std::vector<std::string>> cost_rows(const Results& results);
 

@@ -8,7 +8,8 @@
 
 namespace flanmoe::text {
 
-// "{premise}\nDoes it follow that {hypothesis}?" -> the text with every {name} replaced; "{{" and "}}" are braces.
+// "{premise}\nDoes it follow that {hypothesis}?" -> the text with every {name} replaced; "{{" and
+// "}}" are braces.
 class Template {
  public:
   // Throws InvalidConfig on an unclosed brace; `where` is put before the message.

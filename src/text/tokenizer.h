@@ -1,7 +1,7 @@
 // T5's tokenizer: a SentencePiece model, its special tokens, and the sentinels on top.
 //
-// Encoding cuts the raw text at literal <pad>, </s>, <unk> and <extra_id_N>, runs SentencePiece on every
-// piece by itself and puts the special ids between (what T5 and `transformers` do).
+// Encoding cuts the raw text at literal <pad>, </s>, <unk> and <extra_id_N>, runs SentencePiece on
+// every piece by itself and puts the special ids between (what T5 and `transformers` do).
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,10 @@ namespace flanmoe::text {
 
 class Tokenizer {
  public:
-  // From `folder`/spiece.model or, where there is none, from `tokenizer.json` (a Unigram one; `transformers` 5 saves only that).
-  // `tokenizer_config.json` or `tokenizer.json`, where they are there, say the number of sentinels ("extra_ids" or the count of
-  // <extra_id_N> among the special tokens; 100 where nothing says so). Throws NotFound, CorruptFile, Unsupported.
+  // From `folder`/spiece.model or, where there is none, from `tokenizer.json` (a Unigram one;
+  // `transformers` 5 saves only that). `tokenizer_config.json` or `tokenizer.json`, where they are
+  // there, say the number of sentinels ("extra_ids" or the count of <extra_id_N> among the special
+  // tokens; 100 where nothing says so). Throws NotFound, CorruptFile, Unsupported.
   static Tokenizer load(const std::string& folder);
   // From the bytes of a spiece.model.
   static Tokenizer from_model_bytes(std::string bytes, int64_t num_sentinels = 100);
@@ -40,8 +41,9 @@ class Tokenizer {
   // Pieces and sentinels together; a model's embedding may be longer.
   int64_t size() const;
 
-  // Writes what a Hugging Face folder needs: spiece.model, tokenizer_config.json, tokenizer.json. Where the tokenizer came with some of
-  // tokenizer_config.json, tokenizer.json and special_tokens_map.json, these are written as they were and tokenizer.json is not made.
+  // Writes what a Hugging Face folder needs: spiece.model, tokenizer_config.json, tokenizer.json.
+  // Where the tokenizer came with some of tokenizer_config.json, tokenizer.json and
+  // special_tokens_map.json, these are written as they were and tokenizer.json is not made.
   void save(const std::string& folder) const;
   // Of the SentencePiece model.
   std::string content_hash() const;
@@ -57,12 +59,15 @@ struct VocabularyConfig {
   template <class Visitor>
   void visit(Visitor& v) {
     v("num_pieces", num_pieces, "SentencePiece pieces, special tokens included, sentinels not");
-    v("character_coverage", character_coverage, "share of characters that get a piece of their own");
+    v("character_coverage", character_coverage,
+      "share of characters that get a piece of their own");
   }
 };
 
-// Trains a Unigram SentencePiece model as T5 has it (pad 0, </s> 1, <unk> 2, no <s>, nmt_nfkc). Same sentences, same bytes.
-// Returns the bytes of the spiece.model. Throws InvalidArgument where the text is too small for the vocabulary.
-std::string train_sentencepiece(const std::vector<std::string>& sentences, const VocabularyConfig& config);
+// Trains a Unigram SentencePiece model as T5 has it (pad 0, </s> 1, <unk> 2, no <s>, nmt_nfkc).
+// Same sentences, same bytes. Returns the bytes of the spiece.model. Throws InvalidArgument where
+// the text is too small for the vocabulary.
+std::string train_sentencepiece(const std::vector<std::string>& sentences,
+                                const VocabularyConfig& config);
 
 }  // namespace flanmoe::text

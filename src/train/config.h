@@ -17,34 +17,36 @@ enum class Precision { Float32, BFloat16 };
 
 template <>
 struct flanmoe::EnumNames<flanmoe::train::ScheduleKind> {
-  static constexpr std::pair<train::ScheduleKind, std::string_view> values[] = {{train::ScheduleKind::Constant, "constant"}};
+  static constexpr std::pair<train::ScheduleKind, std::string_view> values[] = {
+      {train::ScheduleKind::Constant, "constant"}};
 };
 template <>
 struct flanmoe::EnumNames<flanmoe::train::Precision> {
-  static constexpr std::pair<train::Precision, std::string_view> values[] = {{train::Precision::Float32, "float32"},
-                                                                           {train::Precision::BFloat16, "bfloat16"}};
+  static constexpr std::pair<train::Precision, std::string_view> values[] = {
+      {train::Precision::Float32, "float32"}, {train::Precision::BFloat16, "bfloat16"}};
 };
 
 namespace flanmoe::train {
 
 struct Config {
-  int64_t steps = 1000;              // of this stage
-  double train_flops = 0;            // > 0: train until so many FLOPs are spent instead of `steps`
+  int64_t steps = 1000;    // of this stage
+  double train_flops = 0;  // > 0: train until so many FLOPs are spent instead of `steps`
   double learning_rate = 1e-3;
-  int64_t warmup_steps = 0;          // linear from 0
+  int64_t warmup_steps = 0;  // linear from 0
   ScheduleKind schedule = ScheduleKind::Constant;
-  double max_gradient_norm = 1.0;    // 0: no clipping
+  double max_gradient_norm = 1.0;            // 0: no clipping
   Precision precision = Precision::Float32;  // of compute; parameters and optimizer state stay fp32
   double logit_z_coefficient = 0.0;
   int64_t log_every = 10;
-  int64_t checkpoint_every = 0;      // steps; 0: at the end only
+  int64_t checkpoint_every = 0;  // steps; 0: at the end only
   int64_t seed = 0;
   OptimizerConfig optimizer;
   data::BatchConfig batch;
   template <class Visitor>
   void visit(Visitor& v) {
     v("steps", steps, "optimizer steps of this stage");
-    v("train_flops", train_flops, "if positive, train until so many FLOPs are spent, instead of steps");
+    v("train_flops", train_flops,
+      "if positive, train until so many FLOPs are spent, instead of steps");
     v("learning_rate", learning_rate, "peak learning rate");
     v("warmup_steps", warmup_steps, "steps of linear warm-up");
     v("schedule", schedule, "after the warm-up");

@@ -7,8 +7,10 @@
 
 namespace flanmoe::train {
 
-ExpertStatistics::Layer& ExpertStatistics::find_layer(const std::string& name, int64_t num_experts) {
-  const auto found = std::find_if(layers_.begin(), layers_.end(), [&](const Layer& layer) { return layer.name == name; });
+ExpertStatistics::Layer& ExpertStatistics::find_layer(const std::string& name,
+                                                      int64_t num_experts) {
+  const auto found = std::find_if(layers_.begin(), layers_.end(),
+                                  [&](const Layer& layer) { return layer.name == name; });
   if (found != layers_.end()) return *found;
   const std::vector<int64_t> zeros(static_cast<size_t>(num_experts), 0);
   layers_.push_back({name, zeros, zeros});
@@ -37,8 +39,10 @@ void ExpertStatistics::warn_about_idle(const Layer& layer, const std::string& st
   }
   if (num_idle == 0 || !warned_.insert(layer.name).second) return;
   if (num_idle > 8) idle += ", ...";
-  log::warn("[train] {}: {} of {} experts took no token in steps {} (expert {}); told once a layer, the loads are in metrics.jsonl", layer.name,
-            num_idle, layer.load.size(), steps, idle);
+  log::warn(
+      "[train] {}: {} of {} experts took no token in steps {} (expert {}); told once a layer, the "
+      "loads are in metrics.jsonl",
+      layer.name, num_idle, layer.load.size(), steps, idle);
 }
 
 Json ExpertStatistics::take(const std::string& steps) {
@@ -46,11 +50,13 @@ Json ExpertStatistics::take(const std::string& steps) {
   for (const Layer& layer : layers_) {
     warn_about_idle(layer, steps);
     const int64_t kept = std::accumulate(layer.load.begin(), layer.load.end(), int64_t{0});
-    const int64_t requested = std::accumulate(layer.requested.begin(), layer.requested.end(), int64_t{0});
+    const int64_t requested =
+        std::accumulate(layer.requested.begin(), layer.requested.end(), int64_t{0});
     Json& entry = result[layer.name];
     entry["load"] = layer.load;
     entry["load_variation"] = ops::load_variation(layer.load);
-    entry["fraction_dropped"] = requested > 0 ? 1.0 - static_cast<double>(kept) / static_cast<double>(requested) : 0.0;
+    entry["fraction_dropped"] =
+        requested > 0 ? 1.0 - static_cast<double>(kept) / static_cast<double>(requested) : 0.0;
     entry.update(layer.details);
   }
   layers_.clear();
@@ -59,14 +65,16 @@ Json ExpertStatistics::take(const std::string& steps) {
 
 Json ExpertStatistics::to_json() const {
   Json saved = Json::array();
-  for (const Layer& layer : layers_) saved.push_back({{"layer", layer.name}, {"load", layer.load}, {"requested", layer.requested}});
+  for (const Layer& layer : layers_)
+    saved.push_back({{"layer", layer.name}, {"load", layer.load}, {"requested", layer.requested}});
   return saved;
 }
 
 void ExpertStatistics::restore(const Json& saved) {
   layers_.clear();
   for (const Json& entry : saved)
-    layers_.push_back({entry.at("layer"), entry.at("load").get<std::vector<int64_t>>(), entry.at("requested").get<std::vector<int64_t>>()});
+    layers_.push_back({entry.at("layer"), entry.at("load").get<std::vector<int64_t>>(),
+                       entry.at("requested").get<std::vector<int64_t>>()});
 }
 
 }  // namespace flanmoe::train

@@ -11,15 +11,16 @@
 
 namespace flanmoe::train {
 
-// Loads and drops are those of every step of the window; entropy, fraction_unserved and mean_combine_weight, which cost a pass over the
-// probabilities, are those of its last step alone.
+// Loads and drops are those of every step of the window; entropy, fraction_unserved and
+// mean_combine_weight, which cost a pass over the probabilities, are those of its last step alone.
 class ExpertStatistics : public nn::RoutingSink {
  public:
   // Before a forward pass; `is_logged` on the last one of a window.
   void begin_step(bool is_logged) { is_logged_ = is_logged; }
   void record(const std::string& layer, const ops::Routing& routing) override;
 
-  // The window as {layer: {...}}, which then starts anew. Warns once a layer about experts that took no token; `steps` ("11 to 20") is for that text.
+  // The window as {layer: {...}}, which then starts anew. Warns once a layer about experts that
+  // took no token; `steps` ("11 to 20") is for that text.
   Json take(const std::string& steps);
 
   // An unfinished window, for a checkpoint.

@@ -21,7 +21,9 @@ double compute_gradient_norm(const nn::Parameters& parameters) {
   return std::sqrt(sum);
 }
 
-double compute_clip_scale(double norm, double max_norm) { return max_norm > 0 && norm > max_norm ? max_norm / norm : 1.0; }
+double compute_clip_scale(double norm, double max_norm) {
+  return max_norm > 0 && norm > max_norm ? max_norm / norm : 1.0;
+}
 
 std::string find_non_finite_value(const nn::Parameters& parameters) {
   for (const nn::Parameter& parameter : parameters)
@@ -31,7 +33,9 @@ std::string find_non_finite_value(const nn::Parameters& parameters) {
 
 std::string find_non_finite_gradient(const nn::Parameters& parameters) {
   for (const nn::Parameter& parameter : parameters)
-    if (parameter.tensor.grad().defined() && !std::isfinite(sum_of_squares(parameter.tensor.grad()))) return parameter.name;
+    if (parameter.tensor.grad().defined() &&
+        !std::isfinite(sum_of_squares(parameter.tensor.grad())))
+      return parameter.name;
   return {};
 }
 

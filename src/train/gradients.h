@@ -7,12 +7,14 @@
 
 namespace flanmoe::train {
 
-// Square root of the sum of squares over every gradient, in double, in a fixed order. Not finite if and only if an element is not.
+// Square root of the sum of squares over every gradient, in double, in a fixed order. Not finite if
+// and only if an element is not.
 double compute_gradient_norm(const nn::Parameters& parameters);
 // Factor that brings a norm down to `max_norm` (0: no limit).
 double compute_clip_scale(double norm, double max_norm);
 
-// Name of the first parameter whose value, or whose gradient, has an element that is not finite; "" where there is none.
+// Name of the first parameter whose value, or whose gradient, has an element that is not finite; ""
+// where there is none.
 std::string find_non_finite_value(const nn::Parameters& parameters);
 std::string find_non_finite_gradient(const nn::Parameters& parameters);
 

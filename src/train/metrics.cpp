@@ -8,7 +8,8 @@ namespace {
 
 // Index of `name`, at the end where it is missing.
 size_t find_name(const StepValues& values, const std::string& name) {
-  const auto found = std::find_if(values.begin(), values.end(), [&](const auto& entry) { return entry.first == name; });
+  const auto found = std::find_if(values.begin(), values.end(),
+                                  [&](const auto& entry) { return entry.first == name; });
   return static_cast<size_t>(found - values.begin());
 }
 
@@ -22,11 +23,13 @@ Json to_json(const Counts& counts) {
 }
 
 Counts parse_counts(const Json& json) {
-  return {json.at("step"), json.at("input_tokens"), json.at("target_tokens"), json.at("train_flops")};
+  return {json.at("step"), json.at("input_tokens"), json.at("target_tokens"),
+          json.at("train_flops")};
 }
 
 StepValues read_losses(const model::LossOutput& output) {
-  StepValues values{{"loss", output.loss.item<double>()}, {"cross_entropy", output.cross_entropy.item<double>()}};
+  StepValues values{{"loss", output.loss.item<double>()},
+                    {"cross_entropy", output.cross_entropy.item<double>()}};
   std::map<std::string, int64_t> num_layers;
   for (const nn::AuxiliaryLoss& loss : output.auxiliary.losses) {
     const size_t index = find_name(values, loss.name);
@@ -59,12 +62,14 @@ void Window::add_seconds(double seconds, const Counts& of_step) {
 
 double Window::mean(const std::string& name) const {
   const size_t index = find_name(sums_, name);
-  return index == sums_.size() ? 0.0 : sums_[index].second / static_cast<double>(num_values_[index]);
+  return index == sums_.size() ? 0.0
+                               : sums_[index].second / static_cast<double>(num_values_[index]);
 }
 
 Json Window::to_line(const Counts& counts, double learning_rate) const {
   Json line{{"step", counts.step}};
-  for (size_t i = 0; i < sums_.size(); ++i) line[sums_[i].first] = sums_[i].second / static_cast<double>(num_values_[i]);
+  for (size_t i = 0; i < sums_.size(); ++i)
+    line[sums_[i].first] = sums_[i].second / static_cast<double>(num_values_[i]);
   line["learning_rate"] = learning_rate;
   line.update(train::to_json(counts));
   if (seconds_ > 0) {
@@ -76,7 +81,9 @@ Json Window::to_line(const Counts& counts, double learning_rate) const {
 
 Json Window::to_json() const {
   Json saved = Json::array();
-  for (size_t i = 0; i < sums_.size(); ++i) saved.push_back({{"name", sums_[i].first}, {"sum", sums_[i].second}, {"num_values", num_values_[i]}});
+  for (size_t i = 0; i < sums_.size(); ++i)
+    saved.push_back(
+        {{"name", sums_[i].first}, {"sum", sums_[i].second}, {"num_values", num_values_[i]}});
   return saved;
 }
 

@@ -20,7 +20,8 @@ struct Counts {
 Json to_json(const Counts& counts);
 Counts parse_counts(const Json& json);
 
-// Values of one step by name: loss, cross_entropy, then every auxiliary loss as a mean over layers, then what the caller adds.
+// Values of one step by name: loss, cross_entropy, then every auxiliary loss as a mean over layers,
+// then what the caller adds.
 using StepValues = std::vector<std::pair<std::string, double>>;
 StepValues read_losses(const model::LossOutput& output);
 

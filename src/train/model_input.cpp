@@ -9,7 +9,8 @@
 namespace flanmoe::train {
 namespace {
 
-at::Tensor to_tensor(const std::vector<int64_t>& values, int64_t num_rows, int64_t length, const at::Device& device) {
+at::Tensor to_tensor(const std::vector<int64_t>& values, int64_t num_rows, int64_t length,
+                     const at::Device& device) {
   FLANMOE_ASSERT(static_cast<int64_t>(values.size()) == num_rows * length);
   at::Tensor tensor = at::empty({num_rows, length}, at::kLong);
   std::copy(values.begin(), values.end(), tensor.data_ptr<int64_t>());
@@ -18,11 +19,14 @@ at::Tensor to_tensor(const std::vector<int64_t>& values, int64_t num_rows, int64
 
 }  // namespace
 
-model::ModelInput to_model_input(const data::Batch& batch, const model::ModelConfig& config, const at::Device& device) {
-  return model::make_input(to_tensor(batch.input_ids, batch.num_rows, batch.input_length, device),
-                           to_tensor(batch.input_segment_ids, batch.num_rows, batch.input_length, device),
-                           to_tensor(batch.target_ids, batch.num_rows, batch.target_length, device),
-                           to_tensor(batch.target_segment_ids, batch.num_rows, batch.target_length, device), config, batch.example_keys);
+model::ModelInput to_model_input(const data::Batch& batch, const model::ModelConfig& config,
+                                 const at::Device& device) {
+  return model::make_input(
+      to_tensor(batch.input_ids, batch.num_rows, batch.input_length, device),
+      to_tensor(batch.input_segment_ids, batch.num_rows, batch.input_length, device),
+      to_tensor(batch.target_ids, batch.num_rows, batch.target_length, device),
+      to_tensor(batch.target_segment_ids, batch.num_rows, batch.target_length, device), config,
+      batch.example_keys);
 }
 
 }  // namespace flanmoe::train

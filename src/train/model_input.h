@@ -6,6 +6,7 @@
 
 namespace flanmoe::train {
 
-model::ModelInput to_model_input(const data::Batch& batch, const model::ModelConfig& config, const at::Device& device);
+model::ModelInput to_model_input(const data::Batch& batch, const model::ModelConfig& config,
+                                 const at::Device& device);
 
 }  // namespace flanmoe::train

@@ -41,12 +41,16 @@ std::string value_text(const Json& document, const std::string& path) {
 void check_same(const char* what, const Json& saved, const Json& given, const std::string& where) {
   const std::string key = find_difference(saved, given);
   if (key.empty()) return;
-  fail(ErrorCode::InvalidConfig, "[train] cannot resume: {} {} is {}, the run began with {} ({}); restore it, or train into another folder", what, key,
-       value_text(given, key), value_text(saved, key), where);
+  fail(ErrorCode::InvalidConfig,
+       "[train] cannot resume: {} {} is {}, the run began with {} ({}); restore it, or train into "
+       "another folder",
+       what, key, value_text(given, key), value_text(saved, key), where);
 }
 
 // Round trip through text, so that numbers compare as they are read back.
-Json normalise(const Json& json) { return parse_json(json.dump(), "config"); }
+Json normalise(const Json& json) {
+  return parse_json(json.dump(), "config");
+}
 
 Json to_json(const Result& result) {
   return {{"steps", result.steps},
@@ -85,30 +89,41 @@ void fill_model(model::LoadedModel& loaded, const std::string& folder) {
 }  // namespace
 
 Identity make_identity(const model::Model& model, const Config& config, const Job& job) {
-  return {normalise(flanmoe::to_json(to_config_node(config))), normalise(model::to_hf_config(model.config())), hash_text(job.data_description)};
+  return {normalise(flanmoe::to_json(to_config_node(config))),
+          normalise(model::to_hf_config(model.config())), hash_text(job.data_description)};
 }
 
-StageFolder::StageFolder(const Job& job, Identity identity) : out_(job.out), identity_(std::move(identity)) {
+StageFolder::StageFolder(const Job& job, Identity identity)
+    : out_(job.out), identity_(std::move(identity)) {
   make_folders(out_);
   recover_folder(model_path());
   recover_folder(checkpoint_path());
   if (job.resumes) return;
   if (is_folder(model_path()))
-    fail(ErrorCode::InvalidArgument, "[train] {} is there already; give another folder, or --resume to go on from it", model_path());
+    fail(ErrorCode::InvalidArgument,
+         "[train] {} is there already; give another folder, or --resume to go on from it",
+         model_path());
   if (is_folder(checkpoint_path()))
-    fail(ErrorCode::InvalidArgument, "[train] {} is there already, of a run that was stopped; continue it with --resume, give another folder, or remove it",
+    fail(ErrorCode::InvalidArgument,
+         "[train] {} is there already, of a run that was stopped; continue it with --resume, give "
+         "another folder, or remove it",
          checkpoint_path());
 }
 
 Json StageFolder::identity_json() const {
-  return {{"config", identity_.config}, {"model_config", identity_.model_config}, {"data_hash", identity_.data_hash}};
+  return {{"config", identity_.config},
+          {"model_config", identity_.model_config},
+          {"data_hash", identity_.data_hash}};
 }
 
 void StageFolder::check_identity(const Json& saved, const std::string& path) const {
   check_same("train config", saved.at("config"), identity_.config, path);
   check_same("model config", saved.at("model_config"), identity_.model_config, path);
   if (saved.at("data_hash") != identity_.data_hash)
-    fail(ErrorCode::InvalidConfig, "[train] cannot resume: the data is not what the run began with ({}); restore it, or train into another folder", path);
+    fail(ErrorCode::InvalidConfig,
+         "[train] cannot resume: the data is not what the run began with ({}); restore it, or "
+         "train into another folder",
+         path);
 }
 
 std::optional<Result> StageFolder::load_finished(model::LoadedModel& loaded) const {
@@ -123,24 +138,31 @@ std::optional<Result> StageFolder::load_finished(model::LoadedModel& loaded) con
   return result;
 }
 
-std::optional<Progressed> StageFolder::load_checkpoint(model::LoadedModel& loaded, Optimizer& optimizer) const {
+std::optional<Progressed> StageFolder::load_checkpoint(model::LoadedModel& loaded,
+                                                       Optimizer& optimizer) const {
   if (!is_folder(checkpoint_path())) return std::nullopt;
   const std::string path = checkpoint_path() + "/trainer.json";
   const Json saved = load_json(path);
   const Progressed progressed = read_fields(path, [&] {
-    if (saved.at("format") != kFormat) fail(ErrorCode::Unsupported, "[train] {} has format {}, expected {}", path, saved.at("format").dump(), kFormat);
+    if (saved.at("format") != kFormat)
+      fail(ErrorCode::Unsupported, "[train] {} has format {}, expected {}", path,
+           saved.at("format").dump(), kFormat);
     check_identity(saved, path);
     if (saved.at("num_threads") != kernels::num_threads())
-      log::warn("[train] the run began with {} threads and goes on with {}: its bytes may differ from those of a run never stopped",
-                saved.at("num_threads").dump(), kernels::num_threads());
-    return Progressed{parse_counts(saved.at("counts")), saved.at("metrics_bytes"), saved.at("window"), saved.at("experts")};
+      log::warn(
+          "[train] the run began with {} threads and goes on with {}: its bytes may differ from "
+          "those of a run never stopped",
+          saved.at("num_threads").dump(), kernels::num_threads());
+    return Progressed{parse_counts(saved.at("counts")), saved.at("metrics_bytes"),
+                      saved.at("window"), saved.at("experts")};
   });
   fill_model(loaded, checkpoint_path() + "/model");
   optimizer.load_state(checkpoint::load_safetensors(checkpoint_path() + "/optimizer.safetensors"));
   return progressed;
 }
 
-void StageFolder::save_checkpoint(const model::LoadedModel& loaded, Optimizer& optimizer, const Progressed& progressed) const {
+void StageFolder::save_checkpoint(const model::LoadedModel& loaded, Optimizer& optimizer,
+                                  const Progressed& progressed) const {
   AtomicFolder folder(checkpoint_path());
   model::save_model(folder.path() + "/model", *loaded.model, loaded.tokenizer.get());
   checkpoint::save_safetensors(folder.path() + "/optimizer.safetensors", optimizer.state());

@@ -30,7 +30,8 @@ struct Progressed {
 
 class StageFolder {
  public:
-  // Makes the folder and mends what a killed process left behind. Throws InvalidArgument where a run is there already and `job` does not resume it.
+  // Makes the folder and mends what a killed process left behind. Throws InvalidArgument where a
+  // run is there already and `job` does not resume it.
   StageFolder(const Job& job, Identity identity);
 
   std::string metrics_path() const { return out_ + "/metrics.jsonl"; }
@@ -39,11 +40,13 @@ class StageFolder {
 
   // The result of a finished stage, whose weights are then put into `loaded`.
   std::optional<Result> load_finished(model::LoadedModel& loaded) const;
-  // Where a stopped stage stood; weights and state are then put into `loaded` and `optimizer`. Throws InvalidConfig on another config, model or data.
+  // Where a stopped stage stood; weights and state are then put into `loaded` and `optimizer`.
+  // Throws InvalidConfig on another config, model or data.
   std::optional<Progressed> load_checkpoint(model::LoadedModel& loaded, Optimizer& optimizer) const;
 
   // The old checkpoint stays whole until the new one is. Throws Io.
-  void save_checkpoint(const model::LoadedModel& loaded, Optimizer& optimizer, const Progressed& progressed) const;
+  void save_checkpoint(const model::LoadedModel& loaded, Optimizer& optimizer,
+                       const Progressed& progressed) const;
   void save_finished(const model::LoadedModel& loaded, const Result& result) const;
 
  private:

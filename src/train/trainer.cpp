@@ -19,41 +19,55 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 void check(bool is_valid, const char* key, double value, const char* expected) {
-  if (!is_valid) fail(ErrorCode::InvalidConfig, "[train] {} is {}, expected {}", key, value, expected);
+  if (!is_valid)
+    fail(ErrorCode::InvalidConfig, "[train] {} is {}, expected {}", key, value, expected);
 }
 
 void validate(const Config& config, const Job& job) {
   if (job.out.empty()) fail(ErrorCode::InvalidArgument, "[train] no output folder");
   if (!job.draw) fail(ErrorCode::InvalidArgument, "[train] no data");
-  check(config.train_flops >= 0 && std::isfinite(config.train_flops), "train_flops", config.train_flops, "a number that is not negative");
-  check(config.steps > 0 || config.train_flops > 0, "steps", static_cast<double>(config.steps), "at least 1");
-  check(config.learning_rate >= 0 && std::isfinite(config.learning_rate), "learning_rate", config.learning_rate, "a number that is not negative");
-  check(config.warmup_steps >= 0, "warmup_steps", static_cast<double>(config.warmup_steps), "at least 0");
-  check(config.max_gradient_norm >= 0, "max_gradient_norm", config.max_gradient_norm, "a number that is not negative");
-  check(config.logit_z_coefficient >= 0, "logit_z_coefficient", config.logit_z_coefficient, "a number that is not negative");
+  check(config.train_flops >= 0 && std::isfinite(config.train_flops), "train_flops",
+        config.train_flops, "a number that is not negative");
+  check(config.steps > 0 || config.train_flops > 0, "steps", static_cast<double>(config.steps),
+        "at least 1");
+  check(config.learning_rate >= 0 && std::isfinite(config.learning_rate), "learning_rate",
+        config.learning_rate, "a number that is not negative");
+  check(config.warmup_steps >= 0, "warmup_steps", static_cast<double>(config.warmup_steps),
+        "at least 0");
+  check(config.max_gradient_norm >= 0, "max_gradient_norm", config.max_gradient_norm,
+        "a number that is not negative");
+  check(config.logit_z_coefficient >= 0, "logit_z_coefficient", config.logit_z_coefficient,
+        "a number that is not negative");
   check(config.log_every > 0, "log_every", static_cast<double>(config.log_every), "at least 1");
-  check(config.checkpoint_every >= 0, "checkpoint_every", static_cast<double>(config.checkpoint_every), "at least 0");
-  check(config.batch.batch_size > 0, "batch.batch_size", static_cast<double>(config.batch.batch_size), "at least 1");
+  check(config.checkpoint_every >= 0, "checkpoint_every",
+        static_cast<double>(config.checkpoint_every), "at least 0");
+  check(config.batch.batch_size > 0, "batch.batch_size",
+        static_cast<double>(config.batch.batch_size), "at least 1");
 }
 
 int64_t mean_length(int64_t num_tokens, int64_t num_rows) {
-  return std::llround(static_cast<double>(num_tokens) / static_cast<double>(std::max<int64_t>(1, num_rows)));
+  return std::llround(static_cast<double>(num_tokens) /
+                      static_cast<double>(std::max<int64_t>(1, num_rows)));
 }
 
 Counts count_batch(const data::Batch& batch, const model::ModelConfig& config) {
   Counts counts{1, batch.num_input_tokens, batch.num_target_tokens, 0};
   counts.train_flops =
-      model::count_train_flops(config, batch.num_input_tokens, batch.num_target_tokens, mean_length(batch.num_input_tokens, batch.num_rows),
+      model::count_train_flops(config, batch.num_input_tokens, batch.num_target_tokens,
+                               mean_length(batch.num_input_tokens, batch.num_rows),
                                mean_length(batch.num_target_tokens, batch.num_rows));
   return counts;
 }
 
 std::string list_keys(const data::Batch& batch) {
   std::string text;
-  for (size_t i = 0; i < batch.example_keys.size() && i < 8; ++i) text += fmt::format("{}{:016x}", i ? ", " : "", batch.example_keys[i]);
+  for (size_t i = 0; i < batch.example_keys.size() && i < 8; ++i)
+    text += fmt::format("{}{:016x}", i ? ", " : "", batch.example_keys[i]);
   return text + (batch.example_keys.size() > 8 ? ", ..." : "");
 }
 
@@ -62,10 +76,12 @@ class StageProgress {
  public:
   StageProgress(const Config& config, const std::string& label)
       : counts_flops_(config.train_flops > 0),
-        bar_(label.empty() ? "train" : label, counts_flops_ ? std::llround(std::ceil(config.train_flops / kGiga)) : config.steps,
+        bar_(label.empty() ? "train" : label,
+             counts_flops_ ? std::llround(std::ceil(config.train_flops / kGiga)) : config.steps,
              counts_flops_ ? "GFLOP" : "steps") {}
   void update(const Counts& counts, double loss) {
-    bar_.update(counts_flops_ ? static_cast<int64_t>(counts.train_flops / kGiga) : counts.step, fmt::format("loss {:.4f}", loss));
+    bar_.update(counts_flops_ ? static_cast<int64_t>(counts.train_flops / kGiga) : counts.step,
+                fmt::format("loss {:.4f}", loss));
   }
 
  private:
@@ -95,19 +111,26 @@ class Loop {
       progress.update(counts_, loss_);
       const bool is_interrupt = is_interrupted() && !is_done(counts_);
       if (is_interrupt || is_checkpoint_due()) save();
-      if (is_interrupt) fail(ErrorCode::Interrupted, "[train] stopped at step {}; continue with --resume", where());
+      if (is_interrupt)
+        fail(ErrorCode::Interrupted, "[train] stopped at step {}; continue with --resume", where());
     }
     return finish(seconds_since(start));
   }
 
  private:
   bool is_done(const Counts& counts) const {
-    return config_.train_flops > 0 ? counts.train_flops >= config_.train_flops : counts.step >= config_.steps;
+    return config_.train_flops > 0 ? counts.train_flops >= config_.train_flops
+                                   : counts.step >= config_.steps;
   }
-  bool is_checkpoint_due() const { return config_.checkpoint_every > 0 && counts_.step % config_.checkpoint_every == 0 && !is_done(counts_); }
+  bool is_checkpoint_due() const {
+    return config_.checkpoint_every > 0 && counts_.step % config_.checkpoint_every == 0 &&
+           !is_done(counts_);
+  }
 
   std::string where() const {
-    if (config_.train_flops > 0) return fmt::format("{} ({:.3g} of {:.3g} FLOPs)", counts_.step, counts_.train_flops, config_.train_flops);
+    if (config_.train_flops > 0)
+      return fmt::format("{} ({:.3g} of {:.3g} FLOPs)", counts_.step, counts_.train_flops,
+                         config_.train_flops);
     return fmt::format("{} of {}", counts_.step, config_.steps);
   }
 
@@ -131,12 +154,16 @@ class Loop {
       num_total += parameter.tensor.numel();
       if (parameter.tensor.requires_grad()) num_trained += parameter.tensor.numel();
     }
-    if (num_trained == 0) fail(ErrorCode::InvalidConfig, "[train] every parameter is frozen: there is nothing to train");
-    const std::string extent =
-        config_.train_flops > 0 ? fmt::format("{:.3g} FLOPs", config_.train_flops) : fmt::format("{} steps", config_.steps);
-    log::info("[train] {} parameters, {} of them trained; {} of {} examples; {}, {}, seed {}", format_count(static_cast<double>(num_total)),
-              format_count(static_cast<double>(num_trained)), extent, config_.batch.batch_size, config_.optimizer.name, to_string(config_.precision),
-              config_.seed);
+    if (num_trained == 0)
+      fail(ErrorCode::InvalidConfig,
+           "[train] every parameter is frozen: there is nothing to train");
+    const std::string extent = config_.train_flops > 0
+                                   ? fmt::format("{:.3g} FLOPs", config_.train_flops)
+                                   : fmt::format("{} steps", config_.steps);
+    log::info("[train] {} parameters, {} of them trained; {} of {} examples; {}, {}, seed {}",
+              format_count(static_cast<double>(num_total)),
+              format_count(static_cast<double>(num_trained)), extent, config_.batch.batch_size,
+              config_.optimizer.name, to_string(config_.precision), config_.seed);
   }
 
   void run_step() {
@@ -155,7 +182,8 @@ class Loop {
     const double norm = check_gradients(batch, after.step);
     values.emplace_back("gradient_norm", norm);
     const double learning_rate = learning_rate_at(after.step, config_);
-    optimizer_->step(after.step, learning_rate, compute_clip_scale(norm, config_.max_gradient_norm));
+    optimizer_->step(after.step, learning_rate,
+                     compute_clip_scale(norm, config_.max_gradient_norm));
     clear_gradients(model.parameters());
 
     counts_ = after;
@@ -185,14 +213,18 @@ class Loop {
 
   [[noreturn]] void fail_on_loss(double loss, const data::Batch& batch, int64_t step) const {
     const std::string name = find_non_finite_value(loaded_.model->parameters());
-    const std::string cause = name.empty() ? "every parameter is finite" : "parameter '" + name + "' has a value that is not finite";
-    fail(ErrorCode::NonFinite, "[train] the loss is {} at step {}: {} (example keys {})", loss, step, cause, list_keys(batch));
+    const std::string cause = name.empty()
+                                  ? "every parameter is finite"
+                                  : "parameter '" + name + "' has a value that is not finite";
+    fail(ErrorCode::NonFinite, "[train] the loss is {} at step {}: {} (example keys {})", loss,
+         step, cause, list_keys(batch));
   }
 
   double check_gradients(const data::Batch& batch, int64_t step) const {
     const double norm = compute_gradient_norm(loaded_.model->parameters());
     if (!std::isfinite(norm))
-      fail(ErrorCode::NonFinite, "[train] the gradient of parameter '{}' is not finite at step {} (example keys {})",
+      fail(ErrorCode::NonFinite,
+           "[train] the gradient of parameter '{}' is not finite at step {} (example keys {})",
            find_non_finite_gradient(loaded_.model->parameters()), step, list_keys(batch));
     return norm;
   }
@@ -200,7 +232,8 @@ class Loop {
   void write_metrics(double learning_rate) {
     Json line = window_.to_line(counts_, learning_rate);
     if (loaded_.model->config().is_sparse())
-      line["experts"] = experts_.take(fmt::format("{} to {}", counts_.step - (counts_.step - 1) % config_.log_every, counts_.step));
+      line["experts"] = experts_.take(fmt::format(
+          "{} to {}", counts_.step - (counts_.step - 1) % config_.log_every, counts_.step));
     metrics_->append(line.dump());
     final_loss_ = window_.mean("loss");
     window_.clear();
@@ -214,8 +247,13 @@ class Loop {
 
   Result finish(double wall_s) {
     if (stream_.num_truncated() > 0)
-      log::warn("[train] {} examples were longer than batch.input_length or batch.target_length and were cut", stream_.num_truncated());
-    const Result result{counts_.step, counts_.train_flops, counts_.num_input_tokens, counts_.num_target_tokens, wall_s, final_loss_};
+      log::warn(
+          "[train] {} examples were longer than batch.input_length or batch.target_length and were "
+          "cut",
+          stream_.num_truncated());
+    const Result result{
+        counts_.step, counts_.train_flops, counts_.num_input_tokens, counts_.num_target_tokens,
+        wall_s,       final_loss_};
     folder_.save_finished(loaded_, result);
     return result;
   }

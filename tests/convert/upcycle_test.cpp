@@ -23,7 +23,8 @@ using testing::expect_error;
 
 std::map<std::string, at::Tensor> by_name(const model::Model& model) {
   std::map<std::string, at::Tensor> tensors;
-  for (const nn::Parameter& parameter : model.parameters()) tensors[parameter.name] = parameter.tensor.detach();
+  for (const nn::Parameter& parameter : model.parameters())
+    tensors[parameter.name] = parameter.tensor.detach();
   return tensors;
 }
 
@@ -32,7 +33,9 @@ struct Case {
   int64_t every;
   bool is_v1_0;
 };
-void PrintTo(const Case& c, std::ostream* out) { *out << c.router << ", every " << c.every << (c.is_v1_0 ? ", v1.0" : ", v1.1"); }
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.router << ", every " << c.every << (c.is_v1_0 ? ", v1.0" : ", v1.1");
+}
 
 class EveryUpcycling : public ::testing::TestWithParam<Case> {
  protected:
@@ -63,8 +66,10 @@ class EveryUpcycling : public ::testing::TestWithParam<Case> {
     at::Tensor segments = at::zeros({4, 9}, at::TensorOptions(at::kLong)).fill_(1);
     segments[2].narrow(0, 5, 4).fill_(0);
     nn::Context context;
-    return model.forward(model::make_input(testing::index_tensor(inputs, {4, 9}), segments, testing::index_tensor(targets, {4, 6}), {}, model.config()),
-                         context);
+    return model.forward(
+        model::make_input(testing::index_tensor(inputs, {4, 9}), segments,
+                          testing::index_tensor(targets, {4, 6}), {}, model.config()),
+        context);
   }
 
   model::Model dense_;
@@ -105,7 +110,8 @@ TEST_P(EveryUpcycling, CopiesEveryWeightBitByBit) {
     name.replace(name.find(infix), infix.size(), ".DenseReluDense.");
     ASSERT_TRUE(source.count(name));
     ASSERT_EQ(parameter.tensor.size(0), 5);
-    for (int64_t e = 0; e < 5; ++e) EXPECT_EQ(testing::compare_bits(parameter.tensor[e], source.at(name)), "") << e;
+    for (int64_t e = 0; e < 5; ++e)
+      EXPECT_EQ(testing::compare_bits(parameter.tensor[e], source.at(name)), "") << e;
   }
   EXPECT_EQ(num_taken, source.size());
   EXPECT_EQ(num_routers, static_cast<size_t>(4 / GetParam().every + 3 / GetParam().every));
@@ -125,14 +131,16 @@ TEST_P(EveryUpcycling, ScalesTheBlockByTheGateMassWhereWeightsAreRaw) {
     nn::Parameters parameters;
     block.collect(parameters);
     const auto source = by_name(from);
-    for (const nn::Parameter& parameter : parameters) parameter.tensor.detach().copy_(source.at(parameter.name));
+    for (const nn::Parameter& parameter : parameters)
+      parameter.tensor.detach().copy_(source.at(parameter.name));
   };
   fill(before, dense_);
   fill(after, sparse);
 
   struct GateMass final : nn::RoutingSink {
     void record(const std::string&, const ops::Routing& routing) override {
-      mass = at::zeros({routing.num_tokens}, at::TensorOptions(at::kFloat)).index_add(0, routing.token_index_A, routing.combine_weight_A);
+      mass = at::zeros({routing.num_tokens}, at::TensorOptions(at::kFloat))
+                 .index_add(0, routing.token_index_A, routing.combine_weight_A);
     }
     at::Tensor mass;
   } sink;
@@ -154,7 +162,9 @@ TEST_P(EveryUpcycling, IsAFunctionOfTheSeed) {
   const auto c = by_name(upcycle(dense_, config_));
   for (const auto& [name, tensor] : a) {
     EXPECT_EQ(testing::compare_bits(tensor, b.at(name)), "") << name;
-    EXPECT_EQ(testing::compare_bits(tensor, c.at(name)).empty(), name.find("router") == std::string::npos) << name;
+    EXPECT_EQ(testing::compare_bits(tensor, c.at(name)).empty(),
+              name.find("router") == std::string::npos)
+        << name;
   }
 }
 
@@ -165,7 +175,8 @@ TEST_P(EveryUpcycling, ComesBackFromAFolder) {
   const model::LoadedModel loaded = model::load_model(folder / "sparse");
   const auto a = by_name(sparse), b = by_name(*loaded.model);
   ASSERT_EQ(a.size(), b.size());
-  for (const auto& [name, tensor] : a) EXPECT_EQ(testing::compare_bits(tensor, b.at(name)), "") << name;
+  for (const auto& [name, tensor] : a)
+    EXPECT_EQ(testing::compare_bits(tensor, b.at(name)), "") << name;
   EXPECT_EQ(testing::compare_bits(logits(*loaded.model), logits(sparse)), "");
 }
 
@@ -177,11 +188,14 @@ std::vector<Case> every_case() {
   return cases;
 }
 
-INSTANTIATE_TEST_SUITE_P(Registry, EveryUpcycling, ::testing::ValuesIn(every_case()), [](const auto& instance) {
-  std::string name = instance.param.router + "_every_" + std::to_string(instance.param.every) + (instance.param.is_v1_0 ? "_v1_0" : "_v1_1");
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Registry, EveryUpcycling, ::testing::ValuesIn(every_case()),
+                         [](const auto& instance) {
+                           std::string name = instance.param.router + "_every_" +
+                                              std::to_string(instance.param.every) +
+                                              (instance.param.is_v1_0 ? "_v1_0" : "_v1_1");
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 TEST(UpcycledConfig, PicksTheLastLayerOfEveryStride) {
   model::ModelConfig dense = testing::tiny_config();
@@ -217,19 +231,23 @@ TEST(UpcycledConfig, KeepsTheDenseModelsShape) {
 
 TEST(Upcycle, RefusesWhatIsSparseAlready) {
   const model::Model sparse(testing::tiny_sparse_config(), 1);
-  expect_error(ErrorCode::InvalidArgument, "sparse already (4 experts", [&] { upcycle(sparse, UpcycleConfig()); });
+  expect_error(ErrorCode::InvalidArgument, "sparse already (4 experts",
+               [&] { upcycle(sparse, UpcycleConfig()); });
 }
 
 TEST(Upcycle, RefusesWhatWouldChangeNothing) {
   const model::Model dense(testing::tiny_config(), 1);
   UpcycleConfig config;
   config.every = 3;
-  expect_error(ErrorCode::InvalidArgument, "no layer would become sparse", [&] { upcycle(dense, config); });
+  expect_error(ErrorCode::InvalidArgument, "no layer would become sparse",
+               [&] { upcycle(dense, config); });
   config.every = 0;
-  expect_error(ErrorCode::InvalidArgument, "[upcycle.every] expected at least 1, found 0", [&] { upcycle(dense, config); });
+  expect_error(ErrorCode::InvalidArgument, "[upcycle.every] expected at least 1, found 0",
+               [&] { upcycle(dense, config); });
   config.every = 2;
   config.is_encoder_sparse = config.is_decoder_sparse = false;
-  expect_error(ErrorCode::InvalidArgument, "no layer would become sparse", [&] { upcycle(dense, config); });
+  expect_error(ErrorCode::InvalidArgument, "no layer would become sparse",
+               [&] { upcycle(dense, config); });
   config = UpcycleConfig();
   config.moe.num_experts = 1;
   expect_error(ErrorCode::InvalidConfig, "at least 2 experts", [&] { upcycle(dense, config); });
@@ -239,7 +257,9 @@ TEST(Upcycle, KeepsTheTypeOfTheWeights) {
   const model::Model dense(testing::tiny_config(), 1, at::kBFloat16);
   for (const nn::Parameter& parameter : upcycle(dense, UpcycleConfig()).parameters())
     EXPECT_EQ(parameter.tensor.scalar_type(),
-              parameter.tags.is_router || parameter.tags.is_norm || parameter.tags.is_relative_bias ? at::kFloat : at::kBFloat16)
+              parameter.tags.is_router || parameter.tags.is_norm || parameter.tags.is_relative_bias
+                  ? at::kFloat
+                  : at::kBFloat16)
         << parameter.name;
 }
 

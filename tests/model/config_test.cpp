@@ -49,7 +49,8 @@ ModelConfig switch_config() {
 }
 
 std::vector<ModelConfig> every_form() {
-  std::vector<ModelConfig> forms = {testing::tiny_config(), v1_0_config(), testing::tiny_sparse_config(), switch_config()};
+  std::vector<ModelConfig> forms = {testing::tiny_config(), v1_0_config(),
+                                    testing::tiny_sparse_config(), switch_config()};
   ModelConfig config = testing::tiny_sparse_config();
   config.num_layers = 3;
   config.num_decoder_layers = 4;
@@ -73,12 +74,15 @@ std::vector<ModelConfig> every_form() {
   return forms;
 }
 
-Json t5_json() { return to_hf_config(testing::tiny_config()); }
+Json t5_json() {
+  return to_hf_config(testing::tiny_config());
+}
 
 // ---- reading and writing
 
 TEST(HfConfig, ReadsBackWhatItWrote) {
-  for (const ModelConfig& config : every_form()) EXPECT_EQ(text(parse_hf_config(to_hf_config(config), "x")), text(config));
+  for (const ModelConfig& config : every_form())
+    EXPECT_EQ(text(parse_hf_config(to_hf_config(config), "x")), text(config));
 }
 
 TEST(HfConfig, IsReadableByTransformersWhereItCanBe) {
@@ -86,7 +90,8 @@ TEST(HfConfig, IsReadableByTransformersWhereItCanBe) {
   EXPECT_EQ(to_hf_config(v1_0_config())["model_type"], "t5");
   EXPECT_EQ(to_hf_config(switch_config())["model_type"], "switch_transformers");
   EXPECT_EQ(to_hf_config(testing::tiny_sparse_config())["model_type"], "flanmoe");
-  for (const ModelConfig& config : every_form()) EXPECT_EQ(is_switch_expressible(config), text(config) == text(switch_config()));
+  for (const ModelConfig& config : every_form())
+    EXPECT_EQ(is_switch_expressible(config), text(config) == text(switch_config()));
 }
 
 // What `transformers` sees of our Switch config is the same model.
@@ -98,16 +103,22 @@ TEST(HfConfig, SaysASwitchModelInSwitchsOwnKeys) {
 }
 
 TEST(HfConfig, ReadsPublishedForms) {
-  const ModelConfig v1_1 = parse_hf_config(load_json(testing::golden_folder("t5-v1_1-tiny") + "/config.json"), "x");
+  const ModelConfig v1_1 =
+      parse_hf_config(load_json(testing::golden_folder("t5-v1_1-tiny") + "/config.json"), "x");
   EXPECT_EQ(v1_1.feed_forward, FeedForwardKind::GatedGelu);
   EXPECT_FALSE(v1_1.has_tied_embeddings);
   EXPECT_FALSE(v1_1.scales_decoder_outputs);
-  EXPECT_EQ(text(parse_hf_config(load_json(testing::golden_folder("t5-v1_1-tiny") + "/config.transformers5.json"), "x")), text(v1_1));
-  const ModelConfig v1_0 = parse_hf_config(load_json(testing::golden_folder("t5-v1_0-tiny") + "/config.json"), "x");
+  EXPECT_EQ(
+      text(parse_hf_config(
+          load_json(testing::golden_folder("t5-v1_1-tiny") + "/config.transformers5.json"), "x")),
+      text(v1_1));
+  const ModelConfig v1_0 =
+      parse_hf_config(load_json(testing::golden_folder("t5-v1_0-tiny") + "/config.json"), "x");
   EXPECT_EQ(v1_0.feed_forward, FeedForwardKind::Relu);
   EXPECT_TRUE(v1_0.has_tied_embeddings);
   EXPECT_TRUE(v1_0.scales_decoder_outputs);
-  const ModelConfig sparse = parse_hf_config(load_json(testing::golden_folder("switch-tiny-drop") + "/config.json"), "x");
+  const ModelConfig sparse =
+      parse_hf_config(load_json(testing::golden_folder("switch-tiny-drop") + "/config.json"), "x");
   EXPECT_EQ(sparse.encoder_sparse_layers, (std::vector<int64_t>{1, 3}));
   EXPECT_EQ(sparse.decoder_sparse_layers, (std::vector<int64_t>{1, 3}));
   EXPECT_EQ(sparse.moe.router, "switch");
@@ -117,8 +128,10 @@ TEST(HfConfig, ReadsPublishedForms) {
 
 TEST(HfConfig, HasTransformersDefaults) {
   Json json = t5_json();
-  for (const char* key : {"num_decoder_layers", "relative_attention_num_buckets", "relative_attention_max_distance", "dropout_rate", "layer_norm_epsilon",
-                          "feed_forward_proj", "tie_word_embeddings", "scale_decoder_outputs", "pad_token_id", "eos_token_id", "decoder_start_token_id"})
+  for (const char* key :
+       {"num_decoder_layers", "relative_attention_num_buckets", "relative_attention_max_distance",
+        "dropout_rate", "layer_norm_epsilon", "feed_forward_proj", "tie_word_embeddings",
+        "scale_decoder_outputs", "pad_token_id", "eos_token_id", "decoder_start_token_id"})
     json.erase(key);
   EXPECT_EQ(text(parse_hf_config(json, "x")), text(v1_0_config()));
   json["num_decoder_layers"] = nullptr;  // as T5 v1.0 folders of old have it
@@ -126,7 +139,8 @@ TEST(HfConfig, HasTransformersDefaults) {
 }
 
 TEST(HfConfig, NamesFileAndKeyOfWhatIsWrong) {
-  const auto expect_refused = [](ErrorCode code, const std::string& part, const char* key, const Json& value) {
+  const auto expect_refused = [](ErrorCode code, const std::string& part, const char* key,
+                                 const Json& value) {
     Json json = t5_json();
     value.is_discarded() ? void(json.erase(key)) : void(json[key] = value);
     expect_error(code, part, [&] { parse_hf_config(json, "folder/config.json"); });
@@ -134,19 +148,30 @@ TEST(HfConfig, NamesFileAndKeyOfWhatIsWrong) {
   };
   const Json missing(Json::value_t::discarded);
   for (const char* key : {"vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads"})
-    expect_refused(ErrorCode::InvalidConfig, std::string("key '") + key + "' is missing", key, missing);
-  expect_refused(ErrorCode::InvalidConfig, "'d_model': expected an integer, found \"64\"", "d_model", "64");
+    expect_refused(ErrorCode::InvalidConfig, std::string("key '") + key + "' is missing", key,
+                   missing);
+  expect_refused(ErrorCode::InvalidConfig, "'d_model': expected an integer, found \"64\"",
+                 "d_model", "64");
   expect_refused(ErrorCode::InvalidConfig, "'d_ff': expected an integer, found 1.5", "d_ff", 1.5);
-  expect_refused(ErrorCode::InvalidConfig, "'dropout_rate': expected a number", "dropout_rate", true);
-  expect_refused(ErrorCode::InvalidConfig, "'tie_word_embeddings': expected true or false", "tie_word_embeddings", 1);
-  expect_refused(ErrorCode::InvalidConfig, "'feed_forward_proj': expected a string", "feed_forward_proj", 1);
-  expect_refused(ErrorCode::InvalidConfig, "'d_kv': expected a positive number, found -8", "d_kv", -8);
-  expect_refused(ErrorCode::InvalidConfig, "'dropout_rate': expected a number in [0, 1), found 1", "dropout_rate", 1);
-  expect_refused(ErrorCode::Unsupported, "unknown architecture 'mt4' (did you mean", "model_type", "mt4");
+  expect_refused(ErrorCode::InvalidConfig, "'dropout_rate': expected a number", "dropout_rate",
+                 true);
+  expect_refused(ErrorCode::InvalidConfig, "'tie_word_embeddings': expected true or false",
+                 "tie_word_embeddings", 1);
+  expect_refused(ErrorCode::InvalidConfig, "'feed_forward_proj': expected a string",
+                 "feed_forward_proj", 1);
+  expect_refused(ErrorCode::InvalidConfig, "'d_kv': expected a positive number, found -8", "d_kv",
+                 -8);
+  expect_refused(ErrorCode::InvalidConfig, "'dropout_rate': expected a number in [0, 1), found 1",
+                 "dropout_rate", 1);
+  expect_refused(ErrorCode::Unsupported, "unknown architecture 'mt4' (did you mean", "model_type",
+                 "mt4");
   expect_refused(ErrorCode::Unsupported, "unknown architecture 'gpt2'", "model_type", "gpt2");
   expect_refused(ErrorCode::Unsupported, "'model_type'", "model_type", missing);
-  expect_refused(ErrorCode::Unsupported, "'feed_forward_proj': found 'gated-silu', expected 'relu' or 'gated-gelu'", "feed_forward_proj", "gated-silu");
-  expect_error(ErrorCode::InvalidConfig, "expected a JSON object", [] { parse_hf_config(Json::array(), "x"); });
+  expect_refused(ErrorCode::Unsupported,
+                 "'feed_forward_proj': found 'gated-silu', expected 'relu' or 'gated-gelu'",
+                 "feed_forward_proj", "gated-silu");
+  expect_error(ErrorCode::InvalidConfig, "expected a JSON object",
+               [] { parse_hf_config(Json::array(), "x"); });
 }
 
 TEST(HfConfig, RefusesASwitchModelItDoesNotCompute) {
@@ -162,14 +187,20 @@ TEST(HfConfig, RefusesUnknownKeysOfItsOwn) {
 }
 
 TEST(Validate, RefusesSparseLayersThatDoNotFit) {
-  const auto expect_refused = [](const std::string& part, auto change, ErrorCode code = ErrorCode::InvalidConfig) {
+  const auto expect_refused = [](const std::string& part, auto change,
+                                 ErrorCode code = ErrorCode::InvalidConfig) {
     ModelConfig config = testing::tiny_sparse_config();
     change(config);
     expect_error(code, part, [&] { Model model(config); });
   };
-  expect_refused("'encoder_sparse_layers': layer 2", [](ModelConfig& c) { c.encoder_sparse_layers = {0, 2}; });
-  expect_refused("'decoder_sparse_layers': layer -1", [](ModelConfig& c) { c.decoder_sparse_layers = {-1}; });
-  expect_refused("'decoder_sparse_layers': layer 0", [](ModelConfig& c) { c.decoder_sparse_layers = {1, 0}; });
+  expect_refused("'encoder_sparse_layers': layer 2", [](ModelConfig& c) {
+    c.encoder_sparse_layers = {0, 2};
+  });
+  expect_refused("'decoder_sparse_layers': layer -1",
+                 [](ModelConfig& c) { c.decoder_sparse_layers = {-1}; });
+  expect_refused("'decoder_sparse_layers': layer 0", [](ModelConfig& c) {
+    c.decoder_sparse_layers = {1, 0};
+  });
   expect_refused("num_experts", [](ModelConfig& c) { c.moe.num_experts = 0; });
   expect_refused("at least 2 experts", [](ModelConfig& c) { c.moe.num_experts = 1; });
   expect_refused("jitter", [](ModelConfig& c) { c.moe.jitter = 1; });
@@ -182,16 +213,18 @@ TEST(Validate, RefusesSparseLayersThatDoNotFit) {
     c.moe.capacity_rule = moe::CapacityRule::Absolute;
     c.moe.expert_capacity = 0;
   });
-  expect_refused("top-2", [](ModelConfig& c) { c.moe.router = "top-3"; }, ErrorCode::NotFound);
+  expect_refused(
+      "top-2", [](ModelConfig& c) { c.moe.router = "top-3"; }, ErrorCode::NotFound);
 }
 
 // ---- sizes
 
 TEST(NamedSize, HasThePublishedNumberOfParameters) {
   const std::pair<const char*, int64_t> kPublished[] = {
-      {"t5-v1_1-small", 76961152}, {"t5-v1_1-base", 247577856}, {"t5-v1_1-large", 783150080}, {"t5-v1_1-xl", 2849757184},
-      {"t5-v1_1-xxl", 11135332352}, {"flan-t5-small", 76961152}, {"flan-t5-xxl", 11135332352}, {"t5-small", 60506624},
-      {"t5-base", 222903552}, {"t5-large", 737668096}, {"mt5-small", 300176768}, {"mt5-base", 582401280}};
+      {"t5-v1_1-small", 76961152},  {"t5-v1_1-base", 247577856},  {"t5-v1_1-large", 783150080},
+      {"t5-v1_1-xl", 2849757184},   {"t5-v1_1-xxl", 11135332352}, {"flan-t5-small", 76961152},
+      {"flan-t5-xxl", 11135332352}, {"t5-small", 60506624},       {"t5-base", 222903552},
+      {"t5-large", 737668096},      {"mt5-small", 300176768},     {"mt5-base", 582401280}};
   for (const auto& [name, count] : kPublished) {
     const ParameterCounts counts = count_parameters(named_size(name));
     EXPECT_EQ(counts.total, count) << name;
@@ -243,17 +276,21 @@ TEST(CountParameters, CountsWhatAModelHas) {
   }
 }
 
-// facts.md item 45 counts the cross-attention's keys and values with a target token, we with the input token that they are computed from.
+// facts.md item 45 counts the cross-attention's keys and values with a target token, we with the
+// input token that they are computed from.
 TEST(CountFlops, HasThePublishedFigures) {
   struct Figure {
     const char* name;
     double encoder, decoder;  // 1e9
   };
-  for (const Figure& figure : {Figure{"t5-v1_1-small", 0.04, 0.08}, Figure{"t5-v1_1-base", 0.17, 0.28}, Figure{"t5-v1_1-large", 0.62, 0.88},
-                               Figure{"t5-v1_1-xl", 2.32, 3.25}, Figure{"t5-v1_1-xxl", 9.26, 12.75}}) {
+  for (const Figure& figure :
+       {Figure{"t5-v1_1-small", 0.04, 0.08}, Figure{"t5-v1_1-base", 0.17, 0.28},
+        Figure{"t5-v1_1-large", 0.62, 0.88}, Figure{"t5-v1_1-xl", 2.32, 3.25},
+        Figure{"t5-v1_1-xxl", 9.26, 12.75}}) {
     const ModelConfig config = named_size(figure.name);
     const FlopsPerToken flops = count_flops_per_token(config);
-    const double cross = 2.0 * static_cast<double>(config.num_decoder_layers * 2 * config.d_model * config.num_heads * config.d_kv);
+    const double cross = 2.0 * static_cast<double>(config.num_decoder_layers * 2 * config.d_model *
+                                                   config.num_heads * config.d_kv);
     EXPECT_NEAR((flops.encoder - cross) * 1e-9, figure.encoder, 0.005) << figure.name;
     EXPECT_NEAR((flops.decoder + cross) * 1e-9, figure.decoder, 0.005) << figure.name;
   }
@@ -267,8 +304,10 @@ TEST(CountFlops, CountsTwoForEveryWeightThatATokenMeets) {
     for (const nn::Parameter& parameter : model.parameters()) {
       const auto& tags = parameter.tags;
       if (tags.is_embedding || tags.is_norm || tags.is_relative_bias) continue;
-      const double flops = 2.0 * static_cast<double>(parameter.tensor.numel()) * (tags.is_expert() ? k / static_cast<double>(config.moe.num_experts) : 1);
-      const bool is_memory = parameter.name.ends_with("EncDecAttention.k.weight") || parameter.name.ends_with("EncDecAttention.v.weight");
+      const double flops = 2.0 * static_cast<double>(parameter.tensor.numel()) *
+                           (tags.is_expert() ? k / static_cast<double>(config.moe.num_experts) : 1);
+      const bool is_memory = parameter.name.ends_with("EncDecAttention.k.weight") ||
+                             parameter.name.ends_with("EncDecAttention.v.weight");
       (parameter.name.starts_with("encoder") || is_memory ? encoder : decoder) += flops;
     }
     const FlopsPerToken got = count_flops_per_token(config);
@@ -279,10 +318,12 @@ TEST(CountFlops, CountsTwoForEveryWeightThatATokenMeets) {
 
 TEST(CountFlops, AddsAttentionScoresForGivenLengths) {
   const ModelConfig config = named_size("t5-v1_1-base");
-  const FlopsPerToken bare = count_flops_per_token(config), full = count_flops_per_token(config, 100, 30);
+  const FlopsPerToken bare = count_flops_per_token(config),
+                      full = count_flops_per_token(config, 100, 30);
   EXPECT_DOUBLE_EQ(full.encoder - bare.encoder, 12.0 * 4 * 100 * 768);
   EXPECT_DOUBLE_EQ(full.decoder - bare.decoder, 12.0 * 4 * (100 + 30) * 768);
-  EXPECT_DOUBLE_EQ(count_train_flops(config, 500, 70, 100, 30), 3 * (500 * full.encoder + 70 * full.decoder));
+  EXPECT_DOUBLE_EQ(count_train_flops(config, 500, 70, 100, 30),
+                   3 * (500 * full.encoder + 70 * full.decoder));
 }
 
 }  // namespace

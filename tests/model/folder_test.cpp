@@ -41,12 +41,14 @@ void expect_same(const Model& got, const Model& want) {
   ASSERT_EQ(got.parameters().size(), want.parameters().size());
   for (size_t i = 0; i < want.parameters().size(); ++i) {
     EXPECT_EQ(got.parameters()[i].name, want.parameters()[i].name);
-    EXPECT_EQ(testing::compare_bits(got.parameters()[i].tensor, want.parameters()[i].tensor), "") << want.parameters()[i].name;
+    EXPECT_EQ(testing::compare_bits(got.parameters()[i].tensor, want.parameters()[i].tensor), "")
+        << want.parameters()[i].name;
   }
 }
 
 // A folder of any config and tensors.
-void write_folder(const std::string& folder, const Json& config, const checkpoint::NamedTensors& tensors) {
+void write_folder(const std::string& folder, const Json& config,
+                  const checkpoint::NamedTensors& tensors) {
   std::filesystem::create_directories(folder);
   put_file(folder + "/config.json", config.dump());
   checkpoint::save_folder(folder, tensors);
@@ -56,7 +58,9 @@ struct Named {
   const char* name;
   ModelConfig config;
 };
-void PrintTo(const Named& named, std::ostream* out) { *out << named.name; }
+void PrintTo(const Named& named, std::ostream* out) {
+  *out << named.name;
+}
 
 class FolderOf : public ::testing::TestWithParam<Named> {
  protected:
@@ -77,7 +81,8 @@ TEST_P(FolderOf, ComesBackBitByBit) {
 
   save_model(folder_ / "again", *loaded.model, nullptr);
   for (const char* file : {"config.json", "model.safetensors"})
-    EXPECT_EQ(get_file(folder_ / "saved" + "/" + file), get_file(folder_ / "again" + "/" + file)) << file;
+    EXPECT_EQ(get_file(folder_ / "saved" + "/" + file), get_file(folder_ / "again" + "/" + file))
+        << file;
   EXPECT_EQ(folder_hash(folder_ / "saved"), folder_hash(folder_ / "again"));
 }
 
@@ -94,9 +99,13 @@ TEST_P(FolderOf, KeepsThePredictions) {
   const Model model = make_model();
   save_model(folder_ / "saved", model, nullptr);
   const LoadedModel loaded = load_model(folder_ / "saved");
-  const ModelInput input = make_input(testing::index_tensor({5, 6, 7, 8, 9, 1}, {2, 3}), {}, testing::index_tensor({9, 1, 8, 1}, {2, 2}), {}, model.config());
+  const ModelInput input =
+      make_input(testing::index_tensor({5, 6, 7, 8, 9, 1}, {2, 3}), {},
+                 testing::index_tensor({9, 1, 8, 1}, {2, 2}), {}, model.config());
   nn::Context context;
-  EXPECT_EQ(testing::compare_bits(loaded.model->forward(input, context), model.forward(input, context)), "");
+  EXPECT_EQ(
+      testing::compare_bits(loaded.model->forward(input, context), model.forward(input, context)),
+      "");
 }
 
 TEST_P(FolderOf, WidensAndNarrowsToTheTypeThatIsAskedFor) {
@@ -107,8 +116,12 @@ TEST_P(FolderOf, WidensAndNarrowsToTheTypeThatIsAskedFor) {
     for (size_t i = 0; i < model.parameters().size(); ++i) {
       const nn::Parameter& got = loaded.model->parameters()[i];
       const bool stays_wide = got.tags.is_norm || got.tags.is_router || got.tags.is_relative_bias;
-      EXPECT_EQ(got.tensor.scalar_type(), dtype == at::kBFloat16 && stays_wide ? at::kFloat : dtype) << got.name;
-      EXPECT_EQ(testing::compare_bits(got.tensor, model.parameters()[i].tensor.to(got.tensor.scalar_type())), "") << got.name;
+      EXPECT_EQ(got.tensor.scalar_type(), dtype == at::kBFloat16 && stays_wide ? at::kFloat : dtype)
+          << got.name;
+      EXPECT_EQ(testing::compare_bits(got.tensor,
+                                      model.parameters()[i].tensor.to(got.tensor.scalar_type())),
+                "")
+          << got.name;
     }
     if (dtype != at::kBFloat16) continue;
     save_model(folder_ / "narrow", *loaded.model, nullptr);
@@ -117,33 +130,46 @@ TEST_P(FolderOf, WidensAndNarrowsToTheTypeThatIsAskedFor) {
 }
 
 std::vector<Named> every_form() {
-  ModelConfig tied_unscaled = testing::tiny_config(), untied_scaled = testing::tiny_config(), one_stack = testing::tiny_sparse_config();
+  ModelConfig tied_unscaled = testing::tiny_config(), untied_scaled = testing::tiny_config(),
+              one_stack = testing::tiny_sparse_config();
   tied_unscaled.has_tied_embeddings = true;
   untied_scaled.scales_decoder_outputs = true;
   one_stack.encoder_sparse_layers = {};
   one_stack.feed_forward = FeedForwardKind::Relu;
-  return {{"v1_1", testing::tiny_config()}, {"v1_0", v1_0_config()}, {"tied_unscaled", tied_unscaled}, {"untied_scaled", untied_scaled},
-          {"top_2", testing::tiny_sparse_config()}, {"switch_", switch_config()}, {"sparse_decoder", one_stack}};
+  return {{"v1_1", testing::tiny_config()},
+          {"v1_0", v1_0_config()},
+          {"tied_unscaled", tied_unscaled},
+          {"untied_scaled", untied_scaled},
+          {"top_2", testing::tiny_sparse_config()},
+          {"switch_", switch_config()},
+          {"sparse_decoder", one_stack}};
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, FolderOf, ::testing::ValuesIn(every_form()), [](const auto& instance) { return instance.param.name; });
+INSTANTIATE_TEST_SUITE_P(Forms, FolderOf, ::testing::ValuesIn(every_form()),
+                         [](const auto& instance) { return instance.param.name; });
 
 // ---- names
 
 TEST(DiskNames, AreOneAnExpertAsSwitchHasThem) {
   const checkpoint::NamedTensors tensors = to_named_tensors(Model(switch_config(), 1));
-  for (const char* name : {"encoder.block.1.layer.1.mlp.experts.expert_0.wi.weight", "encoder.block.1.layer.1.mlp.experts.expert_2.wo.weight",
-                           "decoder.block.1.layer.2.mlp.experts.expert_1.wi.weight", "decoder.block.1.layer.2.mlp.router.classifier.weight",
-                           "encoder.block.0.layer.1.mlp.wi.weight", "decoder.block.0.layer.2.mlp.wo.weight", "shared.weight"})
+  for (const char* name : {"encoder.block.1.layer.1.mlp.experts.expert_0.wi.weight",
+                           "encoder.block.1.layer.1.mlp.experts.expert_2.wo.weight",
+                           "decoder.block.1.layer.2.mlp.experts.expert_1.wi.weight",
+                           "decoder.block.1.layer.2.mlp.router.classifier.weight",
+                           "encoder.block.0.layer.1.mlp.wi.weight",
+                           "decoder.block.0.layer.2.mlp.wo.weight", "shared.weight"})
     EXPECT_TRUE(tensors.count(name)) << name;
-  EXPECT_EQ(tensors.at("encoder.block.1.layer.1.mlp.experts.expert_0.wi.weight").sizes(), (at::IntArrayRef{24, 16}));
+  EXPECT_EQ(tensors.at("encoder.block.1.layer.1.mlp.experts.expert_0.wi.weight").sizes(),
+            (at::IntArrayRef{24, 16}));
   EXPECT_FALSE(tensors.count("lm_head.weight"));
-  for (const auto& [name, tensor] : tensors) EXPECT_EQ(name.find("DenseReluDense"), std::string::npos) << name;
+  for (const auto& [name, tensor] : tensors)
+    EXPECT_EQ(name.find("DenseReluDense"), std::string::npos) << name;
 }
 
 TEST(DiskNames, AreT5sForADenseModel) {
   const checkpoint::NamedTensors tensors = to_named_tensors(Model(testing::tiny_config(), 1));
-  for (const char* name : {"encoder.block.0.layer.1.DenseReluDense.wi_0.weight", "decoder.block.1.layer.2.DenseReluDense.wi_1.weight", "lm_head.weight"})
+  for (const char* name : {"encoder.block.0.layer.1.DenseReluDense.wi_0.weight",
+                           "decoder.block.1.layer.2.DenseReluDense.wi_1.weight", "lm_head.weight"})
     EXPECT_TRUE(tensors.count(name)) << name;
   const checkpoint::NamedTensors v1_0 = to_named_tensors(Model(v1_0_config(), 1));
   EXPECT_TRUE(v1_0.count("encoder.block.0.layer.1.DenseReluDense.wi.weight"));
@@ -156,7 +182,10 @@ TEST(DiskNames, PutEveryExpertIntoItsOwnTensor) {
   for (const nn::Parameter& parameter : model.parameters()) {
     if (parameter.name != "decoder.block.1.layer.2.mlp.experts.wo.weight") continue;
     for (int64_t e = 0; e < 4; ++e, ++num_checked)
-      EXPECT_EQ(testing::compare_bits(tensors.at("decoder.block.1.layer.2.mlp.experts.expert_" + std::to_string(e) + ".wo.weight"), parameter.tensor[e]), "");
+      EXPECT_EQ(testing::compare_bits(tensors.at("decoder.block.1.layer.2.mlp.experts.expert_" +
+                                                 std::to_string(e) + ".wo.weight"),
+                                      parameter.tensor[e]),
+                "");
   }
   EXPECT_EQ(num_checked, 4);
 }
@@ -165,7 +194,10 @@ TEST(DiskNames, PutEveryExpertIntoItsOwnTensor) {
 
 class Foreign : public ::testing::Test {
  protected:
-  Foreign() : model_(testing::tiny_config(), 3), config_(to_hf_config(model_.config())), tensors_(to_named_tensors(model_)) {}
+  Foreign()
+      : model_(testing::tiny_config(), 3),
+        config_(to_hf_config(model_.config())),
+        tensors_(to_named_tensors(model_)) {}
   LoadedModel load() {
     write_folder(folder_ / "model", config_, tensors_);
     return load_model(folder_ / "model");
@@ -184,8 +216,11 @@ class Foreign : public ::testing::Test {
 
 TEST_F(Foreign, CopiesOfTheEmbeddingAreAccepted) {
   use(v1_0_config());
-  for (const char* name : {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"}) tensors_[name] = tensors_.at("shared.weight").clone();
-  tensors_["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"] = testing::random_tensor({32, 2}, 1, at::kFloat);
+  for (const char* name :
+       {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"})
+    tensors_[name] = tensors_.at("shared.weight").clone();
+  tensors_["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"] =
+      testing::random_tensor({32, 2}, 1, at::kFloat);
   const LoadedModel loaded = load();
   EXPECT_TRUE(loaded.model->config().has_tied_embeddings);
   expect_same(*loaded.model, model_);
@@ -197,7 +232,9 @@ TEST_F(Foreign, AnOutputMatrixOfItsOwnIsUsedWhateverTheConfigSays) {
   const LoadedModel loaded = load();
   EXPECT_FALSE(loaded.model->config().has_tied_embeddings);
   EXPECT_TRUE(loaded.model->config().scales_decoder_outputs);
-  EXPECT_EQ(testing::compare_bits(loaded.model->parameters().back().tensor, tensors_.at("lm_head.weight")), "");
+  EXPECT_EQ(testing::compare_bits(loaded.model->parameters().back().tensor,
+                                  tensors_.at("lm_head.weight")),
+            "");
 }
 
 TEST_F(Foreign, AnUntiedModelMayHaveEqualMatrices) {
@@ -220,7 +257,8 @@ TEST_F(Foreign, SwitchsNamesOfDenseBlocksAreAcceptedAndTheOtherWayRound) {
     checkpoint::NamedTensors renamed;
     for (const auto& [name, tensor] : tensors_) {
       const size_t at = name.find(from);
-      renamed[at == std::string::npos ? name : std::string(name).replace(at, from.size(), to)] = tensor;
+      renamed[at == std::string::npos ? name : std::string(name).replace(at, from.size(), to)] =
+          tensor;
     }
     tensors_ = renamed;
   };
@@ -237,7 +275,9 @@ TEST_F(Foreign, MissingTensorsAreListed) {
   tensors_.erase("decoder.final_layer_norm.weight");
   tensors_.erase("encoder.block.1.layer.0.SelfAttention.q.weight");
   expect_error(ErrorCode::CorruptFile, "2 parameter(s)", [&] { load(); });
-  expect_error(ErrorCode::CorruptFile, "encoder.block.1.layer.0.SelfAttention.q.weight, decoder.final_layer_norm.weight", [&] { load(); });
+  expect_error(ErrorCode::CorruptFile,
+               "encoder.block.1.layer.0.SelfAttention.q.weight, decoder.final_layer_norm.weight",
+               [&] { load(); });
   expect_error(ErrorCode::CorruptFile, folder_ / "model", [&] { load(); });
 }
 
@@ -258,14 +298,18 @@ TEST_F(Foreign, TheFirstOfManyMissingTensorsAreListed) {
 TEST_F(Foreign, UnusedTensorsAreListed) {
   tensors_["encoder.block.0.layer.9.extra.weight"] = testing::random_tensor({2}, 1, at::kFloat);
   expect_error(ErrorCode::CorruptFile, "encoder.block.0.layer.9.extra.weight", [&] { load(); });
-  tensors_["encoder.block.7.layer.0.layer_norm.weight"] = testing::random_tensor({2}, 1, at::kFloat);
+  tensors_["encoder.block.7.layer.0.layer_norm.weight"] =
+      testing::random_tensor({2}, 1, at::kFloat);
   expect_error(ErrorCode::CorruptFile, "2 tensor(s)", [&] { load(); });
   tensors_.erase("shared.weight");  // both lists
-  expect_error(ErrorCode::CorruptFile, "shared.weight; in the file but not in the model: encoder.block.0.layer.9", [&] { load(); });
+  expect_error(ErrorCode::CorruptFile,
+               "shared.weight; in the file but not in the model: encoder.block.0.layer.9",
+               [&] { load(); });
 }
 
 TEST_F(Foreign, ABlockUnderBothNamesIsNotGuessedAt) {
-  tensors_["encoder.block.0.layer.1.mlp.wo.weight"] = tensors_.at("encoder.block.0.layer.1.DenseReluDense.wo.weight").clone();
+  tensors_["encoder.block.0.layer.1.mlp.wo.weight"] =
+      tensors_.at("encoder.block.0.layer.1.DenseReluDense.wo.weight").clone();
   expect_error(ErrorCode::CorruptFile, "encoder.block.0.layer.1.mlp.wo.weight", [&] { load(); });
 }
 
@@ -282,11 +326,17 @@ TEST_F(Foreign, AnExpertThatIsMissingOrTooManyIsNamed) {
 }
 
 TEST_F(Foreign, AWrongShapeIsNamedWithBothShapes) {
-  tensors_["encoder.block.0.layer.0.SelfAttention.q.weight"] = testing::random_tensor({16, 17}, 1, at::kFloat);
-  expect_error(ErrorCode::ShapeMismatch, "'encoder.block.0.layer.0.SelfAttention.q.weight' has shape [16, 17], the model expects [16, 16]", [&] { load(); });
+  tensors_["encoder.block.0.layer.0.SelfAttention.q.weight"] =
+      testing::random_tensor({16, 17}, 1, at::kFloat);
+  expect_error(ErrorCode::ShapeMismatch,
+               "'encoder.block.0.layer.0.SelfAttention.q.weight' has shape [16, 17], the model "
+               "expects [16, 16]",
+               [&] { load(); });
   use(switch_config());
-  tensors_["decoder.block.1.layer.2.mlp.experts.expert_1.wo.weight"] = testing::random_tensor({24, 16}, 1, at::kFloat);
-  expect_error(ErrorCode::ShapeMismatch, "has shape [24, 16], the model expects [16, 24]", [&] { load(); });
+  tensors_["decoder.block.1.layer.2.mlp.experts.expert_1.wo.weight"] =
+      testing::random_tensor({24, 16}, 1, at::kFloat);
+  expect_error(ErrorCode::ShapeMismatch, "has shape [24, 16], the model expects [16, 24]",
+               [&] { load(); });
 }
 
 TEST_F(Foreign, AConfigThatDoesNotFitIsRefused) {
@@ -313,15 +363,19 @@ TEST(LoadModel, NamesWhatIsNotThere) {
 TEST(LoadModelWithTokenizer, NamesTheTokenizerThatIsNotThere) {
   const TemporaryFolder folder;
   save_model(folder / "model", Model(testing::tiny_config(), 1), nullptr);
-  expect_error(ErrorCode::NotFound, "spiece.model", [&] { load_model_with_tokenizer(folder / "model"); });
-  expect_error(ErrorCode::NotFound, folder / "nowhere", [&] { load_model_with_tokenizer(folder / "nowhere"); });
+  expect_error(ErrorCode::NotFound, "spiece.model",
+               [&] { load_model_with_tokenizer(folder / "model"); });
+  expect_error(ErrorCode::NotFound, folder / "nowhere",
+               [&] { load_model_with_tokenizer(folder / "nowhere"); });
 }
 
 TEST(LoadModelWithTokenizer, RefusesATokenizerWithMoreIdsThanTheEmbeddingHasRows) {
   const TemporaryFolder folder;
   save_model(folder / "model", Model(testing::tiny_config(), 1), nullptr);
-  std::filesystem::copy(testing::golden_folder("t5-v1_1-tiny") + "/spiece.model", folder / "model/spiece.model");
-  expect_error(ErrorCode::ShapeMismatch, "1500", [&] { load_model_with_tokenizer(folder / "model"); });
+  std::filesystem::copy(testing::golden_folder("t5-v1_1-tiny") + "/spiece.model",
+                        folder / "model/spiece.model");
+  expect_error(ErrorCode::ShapeMismatch, "1500",
+               [&] { load_model_with_tokenizer(folder / "model"); });
 }
 
 TEST(SaveModel, KeepsTheTokenizerAndReplacesWhatWasThere) {
@@ -348,29 +402,40 @@ TEST(Initialisation, HasTheStandardDeviationsOfT5) {
   config.moe.num_experts = 16;
   const Model model(config, 5);
   const std::vector<std::pair<const char*, double>> kStd = {
-      {"shared.weight", 1}, {"lm_head.weight", std::sqrt(1 / 96.0)}, {"encoder.block.0.layer.0.SelfAttention.q.weight", std::sqrt(1 / (96.0 * 24))},
-      {"encoder.block.0.layer.0.SelfAttention.k.weight", std::sqrt(1 / 96.0)}, {"decoder.block.1.layer.1.EncDecAttention.v.weight", std::sqrt(1 / 96.0)},
-      {"decoder.block.1.layer.1.EncDecAttention.o.weight", std::sqrt(1 / 96.0)}, {"encoder.block.0.layer.1.DenseReluDense.wi_0.weight", std::sqrt(1 / 96.0)},
-      {"encoder.block.0.layer.1.DenseReluDense.wo.weight", std::sqrt(1 / 160.0)}, {"encoder.block.1.layer.1.mlp.experts.wi_1.weight", std::sqrt(1 / 96.0)},
-      {"encoder.block.1.layer.1.mlp.experts.wo.weight", std::sqrt(1 / 160.0)}, {"encoder.block.1.layer.1.mlp.router.classifier.weight", 0.02}};
+      {"shared.weight", 1},
+      {"lm_head.weight", std::sqrt(1 / 96.0)},
+      {"encoder.block.0.layer.0.SelfAttention.q.weight", std::sqrt(1 / (96.0 * 24))},
+      {"encoder.block.0.layer.0.SelfAttention.k.weight", std::sqrt(1 / 96.0)},
+      {"decoder.block.1.layer.1.EncDecAttention.v.weight", std::sqrt(1 / 96.0)},
+      {"decoder.block.1.layer.1.EncDecAttention.o.weight", std::sqrt(1 / 96.0)},
+      {"encoder.block.0.layer.1.DenseReluDense.wi_0.weight", std::sqrt(1 / 96.0)},
+      {"encoder.block.0.layer.1.DenseReluDense.wo.weight", std::sqrt(1 / 160.0)},
+      {"encoder.block.1.layer.1.mlp.experts.wi_1.weight", std::sqrt(1 / 96.0)},
+      {"encoder.block.1.layer.1.mlp.experts.wo.weight", std::sqrt(1 / 160.0)},
+      {"encoder.block.1.layer.1.mlp.router.classifier.weight", 0.02}};
   std::map<std::string, at::Tensor> tensors;
   for (const nn::Parameter& parameter : model.parameters()) {
     tensors[parameter.name] = parameter.tensor.detach();
-    if (parameter.tags.is_norm) EXPECT_EQ(testing::compare(parameter.tensor, at::ones_like(parameter.tensor), 0), "");
+    if (parameter.tags.is_norm)
+      EXPECT_EQ(testing::compare(parameter.tensor, at::ones_like(parameter.tensor), 0), "");
   }
   for (const auto& [name, std] : kStd) {
     ASSERT_TRUE(tensors.count(name)) << name;
     // The estimate of a standard deviation from n values has one of std / sqrt(2 n).
     const double n = static_cast<double>(tensors.at(name).numel());
-    EXPECT_NEAR(tensors.at(name).to(at::kDouble).std().item<double>(), std, 5 * std / std::sqrt(2 * n)) << name;
-    EXPECT_NEAR(tensors.at(name).to(at::kDouble).mean().item<double>(), 0, 5 * std / std::sqrt(n)) << name;
+    EXPECT_NEAR(tensors.at(name).to(at::kDouble).std().item<double>(), std,
+                5 * std / std::sqrt(2 * n))
+        << name;
+    EXPECT_NEAR(tensors.at(name).to(at::kDouble).mean().item<double>(), 0, 5 * std / std::sqrt(n))
+        << name;
   }
   const at::Tensor experts = tensors.at("encoder.block.1.layer.1.mlp.experts.wo.weight");
   EXPECT_NE(testing::compare(experts[0], experts[1], 1e-3), "");
 }
 
 TEST(Initialisation, IsAFunctionOfSeedAndName) {
-  const Model a(testing::tiny_config(), 5), b(testing::tiny_config(), 5), c(testing::tiny_config(), 6);
+  const Model a(testing::tiny_config(), 5), b(testing::tiny_config(), 5),
+      c(testing::tiny_config(), 6);
   expect_same(a, b);
   EXPECT_NE(testing::compare_bits(a.parameters()[0].tensor, c.parameters()[0].tensor), "");
   ModelConfig longer = testing::tiny_config();
@@ -378,7 +443,8 @@ TEST(Initialisation, IsAFunctionOfSeedAndName) {
   const Model d(longer, 5);
   for (const nn::Parameter& parameter : a.parameters())
     for (const nn::Parameter& other : d.parameters())
-      if (other.name == parameter.name) EXPECT_EQ(testing::compare_bits(other.tensor, parameter.tensor), "") << other.name;
+      if (other.name == parameter.name)
+        EXPECT_EQ(testing::compare_bits(other.tensor, parameter.tensor), "") << other.name;
 }
 
 }  // namespace

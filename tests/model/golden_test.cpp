@@ -1,4 +1,5 @@
-// The whole model against `transformers` (tests/golden/README.md): hidden states, logits, losses and every gradient.
+// The whole model against `transformers` (tests/golden/README.md): hidden states, logits, losses
+// and every gradient.
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
@@ -16,11 +17,13 @@ namespace {
 
 using testing::compare;
 
-ModelInput golden_input(const testing::Golden& golden, const ModelConfig& config, const std::string& prefix = "") {
+ModelInput golden_input(const testing::Golden& golden, const ModelConfig& config,
+                        const std::string& prefix = "") {
   const at::Tensor& labels = golden[prefix + "labels"];
   const at::Tensor is_real = labels.ne(-100);
-  return make_input(golden[prefix + "input_ids"], prefix.empty() ? golden["attention_mask"] : at::Tensor(), labels.mul(is_real), is_real.to(at::kLong),
-                    config);
+  return make_input(golden[prefix + "input_ids"],
+                    prefix.empty() ? golden["attention_mask"] : at::Tensor(), labels.mul(is_real),
+                    is_real.to(at::kLong), config);
 }
 
 // Rows of [B, L, D] at real tokens.
@@ -47,7 +50,9 @@ class GoldenModel : public ::testing::TestWithParam<Case> {
       std::filesystem::create_symlink(golden_.folder + "/" + file, folder_ / file);
     put_file(folder_ / "config.json", get_file(golden_.folder + "/" + GetParam().config));
   }
-  LoadedModel load(at::ScalarType dtype = at::kFloat) const { return load_model(folder_.path(), dtype); }
+  LoadedModel load(at::ScalarType dtype = at::kFloat) const {
+    return load_model(folder_.path(), dtype);
+  }
   double expected(const char* key) const { return golden_.expected.at(key).get<double>(); }
   bool is_switch() const { return std::string(GetParam().name).starts_with("switch"); }
 
@@ -64,9 +69,14 @@ TEST_P(GoldenModel, HasTheReferencesHiddenStatesAndLogits) {
             testing::integers(golden_["decoder_input_ids"].mul(input.decoder.segment_ids_BL)));
   nn::Context context;
   const at::Tensor encoded = model.encode(input.input_ids_BL, input.encoder, context);
-  EXPECT_EQ(compare(real(encoded, input.encoder), real(golden_["encoder_last_hidden_state"], input.encoder), 1e-4), "");
-  const at::Tensor hidden = model.decode(input.decoder_input_ids_BM, input.decoder, encoded, input.encoder, context);
-  EXPECT_EQ(compare(real(hidden, input.decoder), real(golden_["decoder_last_hidden_state"], input.decoder), 1e-4), "");
+  EXPECT_EQ(compare(real(encoded, input.encoder),
+                    real(golden_["encoder_last_hidden_state"], input.encoder), 1e-4),
+            "");
+  const at::Tensor hidden =
+      model.decode(input.decoder_input_ids_BM, input.decoder, encoded, input.encoder, context);
+  EXPECT_EQ(compare(real(hidden, input.decoder),
+                    real(golden_["decoder_last_hidden_state"], input.decoder), 1e-4),
+            "");
   const at::Tensor want = real(golden_["logits"], input.decoder);
   EXPECT_EQ(compare(model.logits(real(hidden, input.decoder), context), want, 1e-4), "");
   EXPECT_EQ(compare(real(model.forward(input, context), input.decoder), want, 1e-4), "");
@@ -83,7 +93,8 @@ TEST_P(GoldenModel, HasTheReferencesLosses) {
     EXPECT_EQ(output.num_target_tokens, 24);
     EXPECT_EQ(compare(output.token_loss_BM, golden_["token_loss"], 1e-4), "");
     EXPECT_NEAR(output.cross_entropy.item<double>(), expected("loss_cross_entropy"), 1e-5);
-    if (!is_training || !is_switch()) EXPECT_EQ(output.loss.item<double>(), output.cross_entropy.item<double>());
+    if (!is_training || !is_switch())
+      EXPECT_EQ(output.loss.item<double>(), output.cross_entropy.item<double>());
   }
 }
 
@@ -92,7 +103,8 @@ TEST_P(GoldenModel, HasTheReferencesLossInDoublePrecision) {
   const LoadedModel loaded = load(at::kDouble);
   nn::Context context;
   context.compute_dtype = at::kDouble;
-  const LossOutput output = loaded.model->loss(golden_input(golden_, loaded.model->config()), context);
+  const LossOutput output =
+      loaded.model->loss(golden_input(golden_, loaded.model->config()), context);
   EXPECT_EQ(output.loss.scalar_type(), at::kDouble);
   // The reference's total has Switch's own router losses in it; its cross-entropy is in float32.
   if (is_switch())
@@ -110,16 +122,27 @@ TEST_P(GoldenModel, HasTheReferencesValuesPastTheLargestDistance) {
   nn::Context context;
   const at::Tensor encoded = model.encode(input.input_ids_BL, input.encoder, context);
   ASSERT_EQ(encoded.size(1), expected.at("input_length").get<int64_t>());
-  EXPECT_EQ(compare(encoded.slice(1, -16), golden_["long.encoder_last_hidden_state.last16"].view({1, 16, -1}), 1e-4), "");
-  const at::Tensor hidden = model.decode(input.decoder_input_ids_BM, input.decoder, encoded, input.encoder, context);
-  EXPECT_EQ(compare(hidden.slice(1, -16), golden_["long.decoder_last_hidden_state.last16"].view({1, 16, -1}), 1e-4), "");
-  EXPECT_EQ(compare(model.logits(hidden.slice(1, -4), context), golden_["long.logits.last4"].view({1, 4, -1}), 2e-4), "");
-  if (!is_switch()) EXPECT_NEAR(model.loss(input, context).loss.item<double>(), expected.at("loss_total_float64").get<double>(), 1e-5);
+  EXPECT_EQ(compare(encoded.slice(1, -16),
+                    golden_["long.encoder_last_hidden_state.last16"].view({1, 16, -1}), 1e-4),
+            "");
+  const at::Tensor hidden =
+      model.decode(input.decoder_input_ids_BM, input.decoder, encoded, input.encoder, context);
+  EXPECT_EQ(compare(hidden.slice(1, -16),
+                    golden_["long.decoder_last_hidden_state.last16"].view({1, 16, -1}), 1e-4),
+            "");
+  EXPECT_EQ(compare(model.logits(hidden.slice(1, -4), context),
+                    golden_["long.logits.last4"].view({1, 4, -1}), 2e-4),
+            "");
+  if (!is_switch())
+    EXPECT_NEAR(model.loss(input, context).loss.item<double>(),
+                expected.at("loss_total_float64").get<double>(), 1e-5);
 }
 
 TEST_P(GoldenModel, WritesTheReferencesTensors) {
   const LoadedModel loaded = load();
-  const checkpoint::NamedTensors want = checkpoint::load_safetensors(golden_.folder + "/model.safetensors"), got = to_named_tensors(*loaded.model);
+  const checkpoint::NamedTensors want = checkpoint::load_safetensors(golden_.folder +
+                                                                     "/model.safetensors"),
+                                 got = to_named_tensors(*loaded.model);
   ASSERT_EQ(got.size(), want.size());
   for (const auto& [name, tensor] : want) {
     ASSERT_TRUE(got.count(name)) << name;
@@ -128,8 +151,10 @@ TEST_P(GoldenModel, WritesTheReferencesTensors) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, GoldenModel,
-                         ::testing::Values(Case{"t5-v1_0-tiny", "config.json"}, Case{"t5-v1_1-tiny", "config.json"},
-                                           Case{"t5-v1_1-tiny", "config.transformers5.json"}, Case{"switch-tiny", "config.json"},
+                         ::testing::Values(Case{"t5-v1_0-tiny", "config.json"},
+                                           Case{"t5-v1_1-tiny", "config.json"},
+                                           Case{"t5-v1_1-tiny", "config.transformers5.json"},
+                                           Case{"switch-tiny", "config.json"},
                                            Case{"switch-tiny-drop", "config.json"}),
                          case_name);
 
@@ -159,18 +184,22 @@ TEST_P(GoldenGradients, AreTheReferencesForEveryParameter) {
       const double l2 = gradient.square().sum().sqrt().item<double>();
       expect_near("l2", l2, l2);
       expect_near("max_abs", gradient.abs().max().item<double>(), want.at("max_abs").get<double>());
-      expect_near("probe", testing::probe(gradient).item<double>(), std::abs(want.at("probe").get<double>()));
+      expect_near("probe", testing::probe(gradient).item<double>(),
+                  std::abs(want.at("probe").get<double>()));
       const auto found = golden_.tensors.find("grad." + parameter.name);
       if (found == golden_.tensors.end()) continue;
       ++num_tensors;
-      EXPECT_EQ(compare(gradient, found->second, 1e-3 * found->second.abs().max().item<double>() + 1e-7), "");
+      EXPECT_EQ(
+          compare(gradient, found->second, 1e-3 * found->second.abs().max().item<double>() + 1e-7),
+          "");
     }
     EXPECT_EQ(num_tensors, golden_.expected.at("n_grad_tensors").get<size_t>());
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, GoldenGradients,
-                         ::testing::Values(Case{"t5-v1_0-tiny", "config.json"}, Case{"t5-v1_1-tiny", "config.json"},
+                         ::testing::Values(Case{"t5-v1_0-tiny", "config.json"},
+                                           Case{"t5-v1_1-tiny", "config.json"},
                                            Case{"t5-v1_1-tiny", "config.transformers5.json"}),
                          case_name);
 
@@ -178,7 +207,9 @@ INSTANTIATE_TEST_SUITE_P(Cases, GoldenGradients,
 
 class Recorder final : public nn::RoutingSink {
  public:
-  void record(const std::string& layer, const ops::Routing& routing) override { routings[layer] = routing; }
+  void record(const std::string& layer, const ops::Routing& routing) override {
+    routings[layer] = routing;
+  }
   std::map<std::string, ops::Routing> routings;
 };
 
@@ -197,18 +228,23 @@ TEST_P(GoldenRouting, IsTheReferencesAtRealTokens) {
   for (const auto& [layer, routing] : recorder.routings) {
     SCOPED_TRACE(layer);
     const nn::TokenLayout& layout = layer.starts_with("encoder") ? input.encoder : input.decoder;
-    const auto valid = [&](const char* part) { return golden_[layer + "." + part].flatten(0, 1).index_select(0, layout.real_index_N); };
+    const auto valid = [&](const char* part) {
+      return golden_[layer + "." + part].flatten(0, 1).index_select(0, layout.real_index_N);
+    };
     EXPECT_EQ(routing.num_tokens, layout.num_real_tokens());
     EXPECT_EQ(compare(routing.probabilities_TE, valid("router_logits").softmax(1), 1e-5), "");
-    EXPECT_EQ(testing::integers(routing.probabilities_TE.argmax(1)), testing::integers(valid("expert_index")));
+    EXPECT_EQ(testing::integers(routing.probabilities_TE.argmax(1)),
+              testing::integers(valid("expert_index")));
     EXPECT_EQ(compare(std::get<0>(routing.probabilities_TE.max(1)), valid("gate"), 1e-5), "");
 
     std::vector<int64_t> kept(static_cast<size_t>(routing.num_tokens), 0);
     const auto tokens = testing::integers(routing.token_index_A);
-    const auto weights = testing::doubles(routing.combine_weight_A), gates = testing::doubles(valid("gate"));
+    const auto weights = testing::doubles(routing.combine_weight_A),
+               gates = testing::doubles(valid("gate"));
     const auto experts = testing::integers(valid("expert_index"));
     for (size_t e = 0; e < 8; ++e)
-      for (auto a = static_cast<size_t>(routing.expert_offsets[e]); a < static_cast<size_t>(routing.expert_offsets[e + 1]); ++a) {
+      for (auto a = static_cast<size_t>(routing.expert_offsets[e]);
+           a < static_cast<size_t>(routing.expert_offsets[e + 1]); ++a) {
         const auto t = static_cast<size_t>(tokens[a]);
         kept[t] = 1;
         EXPECT_EQ(experts[t], static_cast<int64_t>(e));
@@ -222,7 +258,8 @@ TEST_P(GoldenRouting, IsTheReferencesAtRealTokens) {
   EXPECT_EQ(num_dropped > 0, std::string(GetParam().name) == "switch-tiny-drop");
 }
 
-// The reference adds padding to its router losses; expected.json also has them per layer and without padding.
+// The reference adds padding to its router losses; expected.json also has them per layer and
+// without padding.
 TEST_P(GoldenRouting, HasTheReferencesLossesPerLayer) {
   LoadedModel loaded = load();
   const bool drops = loaded.model->config().moe.expert_capacity < 100;
@@ -236,27 +273,35 @@ TEST_P(GoldenRouting, HasTheReferencesLossesPerLayer) {
   const at::NoGradGuard no_grad;
   nn::Context context;
   context.is_training = true;
-  const LossOutput output = loaded.model->loss(golden_input(golden_, loaded.model->config()), context);
+  const LossOutput output =
+      loaded.model->loss(golden_input(golden_, loaded.model->config()), context);
   double total = output.cross_entropy.item<double>();
   std::map<std::string, std::vector<double>> got;
   for (const nn::AuxiliaryLoss& loss : output.auxiliary.losses) {
-    got[loss.layer.substr(0, 7) + (loss.name == "z_loss" ? ".z" : ".aux")].push_back(loss.value.item<double>());
-    EXPECT_EQ(loss.coefficient, expected(loss.name == "z_loss" ? "router_z_loss_coef" : "router_aux_loss_coef"));
+    got[loss.layer.substr(0, 7) + (loss.name == "z_loss" ? ".z" : ".aux")].push_back(
+        loss.value.item<double>());
+    EXPECT_EQ(loss.coefficient,
+              expected(loss.name == "z_loss" ? "router_z_loss_coef" : "router_aux_loss_coef"));
     total += loss.coefficient * loss.value.item<double>();
   }
   EXPECT_NEAR(output.loss.item<double>(), total, 1e-6);
   for (const char* stack : {"encoder", "decoder"}) {
-    const Json& want = golden_.expected.at("router_losses_float64").at(stack).at("per_layer_group_is_batch_without_padding");
+    const Json& want = golden_.expected.at("router_losses_float64")
+                           .at(stack)
+                           .at("per_layer_group_is_batch_without_padding");
     for (const char* part : {"z", "aux"}) {
       if (drops && part == std::string("aux")) continue;
       const auto& values = got[std::string(stack) + "." + part];
       ASSERT_EQ(values.size(), 2u);
-      for (size_t i = 0; i < 2; ++i) EXPECT_NEAR(values[i], want.at(part)[i].get<double>(), 1e-4) << stack << "." << part;
+      for (size_t i = 0; i < 2; ++i)
+        EXPECT_NEAR(values[i], want.at(part)[i].get<double>(), 1e-4) << stack << "." << part;
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, GoldenRouting, ::testing::Values(Case{"switch-tiny", "config.json"}, Case{"switch-tiny-drop", "config.json"}),
+INSTANTIATE_TEST_SUITE_P(Cases, GoldenRouting,
+                         ::testing::Values(Case{"switch-tiny", "config.json"},
+                                           Case{"switch-tiny-drop", "config.json"}),
                          case_name);
 
 }  // namespace

@@ -1,4 +1,5 @@
-// What a model's predictions and losses may not depend on: packing, padding, row order, batch size, the cache.
+// What a model's predictions and losses may not depend on: packing, padding, row order, batch size,
+// the cache.
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -27,14 +28,17 @@ std::vector<Example> make_examples(const ModelConfig& config) {
   std::vector<Example> examples;
   const std::pair<size_t, size_t> kLengths[] = {{7, 5}, {12, 3}, {3, 9}};
   for (const auto& [input, target] : kLengths) {
-    const auto a = testing::random_row(config, input, 100 + examples.size()), b = testing::random_row(config, target, 200 + examples.size());
+    const auto a = testing::random_row(config, input, 100 + examples.size()),
+               b = testing::random_row(config, target, 200 + examples.size());
     examples.push_back({{a.begin(), a.end()}, {b.begin(), b.end()}});
   }
   return examples;
 }
 
-// Rows of several examples each (one: not packed), padded to `input_length` and `target_length` where those are longer.
-ModelInput batch(const std::vector<std::vector<Example>>& rows, const ModelConfig& config, const std::vector<uint64_t>& keys = {}, size_t input_length = 0,
+// Rows of several examples each (one: not packed), padded to `input_length` and `target_length`
+// where those are longer.
+ModelInput batch(const std::vector<std::vector<Example>>& rows, const ModelConfig& config,
+                 const std::vector<uint64_t>& keys = {}, size_t input_length = 0,
                  size_t target_length = 0) {
   std::vector<std::vector<int64_t>> ids[2], segments[2];
   size_t length[2] = {input_length, target_length};
@@ -58,7 +62,8 @@ ModelInput batch(const std::vector<std::vector<Example>>& rows, const ModelConfi
         row.resize(length[side], 0);
         flat.insert(flat.end(), row.begin(), row.end());
       }
-      tensors[side][part] = index_tensor(flat, {static_cast<int64_t>(rows.size()), static_cast<int64_t>(length[side])});
+      tensors[side][part] = index_tensor(
+          flat, {static_cast<int64_t>(rows.size()), static_cast<int64_t>(length[side])});
     }
   return make_input(tensors[0][0], tensors[0][1], tensors[1][0], tensors[1][1], config, keys);
 }
@@ -83,11 +88,14 @@ struct Named {
   const char* name;
   ModelConfig config;
 };
-void PrintTo(const Named& named, std::ostream* out) { *out << named.name; }
+void PrintTo(const Named& named, std::ostream* out) {
+  *out << named.name;
+}
 
 class Invariance : public ::testing::TestWithParam<Named> {
  protected:
-  Invariance() : model_(GetParam().config, 4, at::kDouble), examples_(make_examples(model_.config())) {
+  Invariance()
+      : model_(GetParam().config, 4, at::kDouble), examples_(make_examples(model_.config())) {
     const at::NoGradGuard no_grad;  // livelier than at the beginning
     for (const nn::Parameter& parameter : model_.parameters())
       if (parameter.tags.is_relative_bias || parameter.tags.is_router)
@@ -121,14 +129,18 @@ TEST_P(Invariance, ExamplesInOneRowAreAsInRowsOfTheirOwn) {
   EXPECT_EQ(a.num_target_tokens, 17);
   EXPECT_EQ(b.num_target_tokens, 17);
   EXPECT_NEAR(a.cross_entropy.item<double>(), b.cross_entropy.item<double>(), 1e-11);
-  EXPECT_EQ(compare(a.token_loss_BM[0].narrow(0, 5, 3), b.token_loss_BM[1].narrow(0, 0, 3), 1e-10), "");
+  EXPECT_EQ(compare(a.token_loss_BM[0].narrow(0, 5, 3), b.token_loss_BM[1].narrow(0, 0, 3), 1e-10),
+            "");
 }
 
 TEST_P(Invariance, GradientsOfPackedRowsAreThoseOfRowsOfTheirOwn) {
   std::vector<std::vector<at::Tensor>> gradients;
   for (const bool is_packed : {false, true}) {
     nn::Context context = make_context(at::kDouble);
-    model_.loss(is_packed ? batch({{examples_[2], examples_[0], examples_[1]}}, model_.config()) : batch(one_a_row(examples_), model_.config()), context)
+    model_
+        .loss(is_packed ? batch({{examples_[2], examples_[0], examples_[1]}}, model_.config())
+                        : batch(one_a_row(examples_), model_.config()),
+              context)
         .loss.backward();
     gradients.emplace_back();
     for (const nn::Parameter& parameter : model_.parameters()) {
@@ -143,34 +155,46 @@ TEST_P(Invariance, GradientsOfPackedRowsAreThoseOfRowsOfTheirOwn) {
 TEST_P(Invariance, PaddingChangesNothingForRealTokens) {
   for (const bool is_training : {false, true}) {
     const std::vector<uint64_t> keys = {mix64(1), mix64(2), mix64(3)};
-    const ModelInput narrow = batch(one_a_row(examples_), model_.config(), keys), wide = batch(one_a_row(examples_), model_.config(), keys, 21, 17);
+    const ModelInput narrow = batch(one_a_row(examples_), model_.config(), keys),
+                     wide = batch(one_a_row(examples_), model_.config(), keys, 21, 17);
     const at::Tensor a = logits(narrow, is_training), b = logits(wide, is_training);
     for (int64_t row = 0; row < 3; ++row) {
       const auto length = static_cast<int64_t>(examples_[static_cast<size_t>(row)].target.size());
-      EXPECT_EQ(compare(b[row].narrow(0, 0, length), a[row].narrow(0, 0, length), 1e-10), "") << row;
+      EXPECT_EQ(compare(b[row].narrow(0, 0, length), a[row].narrow(0, 0, length), 1e-10), "")
+          << row;
     }
-    EXPECT_NEAR(loss(wide, is_training).loss.item<double>(), loss(narrow, is_training).loss.item<double>(), 1e-10);
+    EXPECT_NEAR(loss(wide, is_training).loss.item<double>(),
+                loss(narrow, is_training).loss.item<double>(), 1e-10);
   }
   // What stands at padding is never read.
   ModelInput other = batch(one_a_row(examples_), model_.config(), {}, 21, 17);
   const double before = loss(other).loss.item<double>();
   other.input_ids_BL = other.input_ids_BL.masked_fill(other.encoder.segment_ids_BL.eq(0), 9);
-  other.decoder_input_ids_BM = other.decoder_input_ids_BM.masked_fill(other.decoder.segment_ids_BL.eq(0), 9);
+  other.decoder_input_ids_BM =
+      other.decoder_input_ids_BM.masked_fill(other.decoder.segment_ids_BL.eq(0), 9);
   EXPECT_NEAR(loss(other).loss.item<double>(), before, 1e-12);
 }
 
 TEST_P(Invariance, NoiseBelongsToTheExampleWhateverTheBatch) {
   const std::vector<uint64_t> keys = {mix64(1), mix64(2), mix64(3)};
   const at::Tensor together = logits(batch(one_a_row(examples_), model_.config(), keys), true);
-  const at::Tensor turned = logits(batch({{examples_[2]}, {examples_[1]}, {examples_[0]}}, model_.config(), {keys[2], keys[1], keys[0]}), true);
+  const at::Tensor turned = logits(batch({{examples_[2]}, {examples_[1]}, {examples_[0]}},
+                                         model_.config(), {keys[2], keys[1], keys[0]}),
+                                   true);
   for (size_t i = 0; i < 3; ++i) {
-    const auto row = static_cast<int64_t>(i), length = static_cast<int64_t>(examples_[i].target.size());
+    const auto row = static_cast<int64_t>(i),
+               length = static_cast<int64_t>(examples_[i].target.size());
     const at::Tensor want = together[row].narrow(0, 0, length);
     EXPECT_EQ(compare(turned[2 - row].narrow(0, 0, length), want, 1e-10), "") << i;
     const at::Tensor alone = logits(batch({{examples_[i]}}, model_.config(), {keys[i]}), true);
     EXPECT_EQ(compare(alone[0], want, 1e-10), "") << i;
-    EXPECT_NE(compare(logits(batch({{examples_[i]}}, model_.config(), {keys[i] + 1}), true)[0], want, 1e-3), "") << i;
-    EXPECT_NE(compare(logits(batch({{examples_[i]}}, model_.config(), {keys[i]}))[0], want, 1e-3), "") << i;
+    EXPECT_NE(compare(logits(batch({{examples_[i]}}, model_.config(), {keys[i] + 1}), true)[0],
+                      want, 1e-3),
+              "")
+        << i;
+    EXPECT_NE(compare(logits(batch({{examples_[i]}}, model_.config(), {keys[i]}))[0], want, 1e-3),
+              "")
+        << i;
   }
 }
 
@@ -193,16 +217,19 @@ TEST_P(Invariance, DecodingWithACacheIsDecodingAtOnce) {
   const ModelInput input = batch(one_a_row(examples), model_.config());
   nn::Context context = make_context(at::kDouble);
   const at::Tensor encoded = model_.encode(input.input_ids_BL, input.encoder, context);
-  const at::Tensor whole = model_.decode(input.decoder_input_ids_BM, input.decoder, encoded, input.encoder, context);
+  const at::Tensor whole =
+      model_.decode(input.decoder_input_ids_BM, input.decoder, encoded, input.encoder, context);
   for (const std::vector<int64_t>& steps : {std::vector<int64_t>(9, 1), {4, 1, 3, 1}, {9}}) {
     nn::KvCache cache(model_.config().num_decoder_layers, 11);
     context.cache = &cache;
     std::vector<at::Tensor> parts;
     for (int64_t length : steps) {
       const int64_t start = cache.length();
-      const at::Tensor positions = at::arange(start, start + length, at::TensorOptions(at::kLong)).expand({3, length});
+      const at::Tensor positions =
+          at::arange(start, start + length, at::TensorOptions(at::kLong)).expand({3, length});
       const nn::TokenLayout layout = nn::make_layout(3, length, {}, positions);
-      parts.push_back(model_.decode(input.decoder_input_ids_BM.narrow(1, start, length), layout, start ? at::Tensor() : encoded, input.encoder, context));
+      parts.push_back(model_.decode(input.decoder_input_ids_BM.narrow(1, start, length), layout,
+                                    start ? at::Tensor() : encoded, input.encoder, context));
     }
     EXPECT_EQ(cache.length(), 9);
     EXPECT_EQ(compare(at::cat(parts, 1), whole, 1e-10), "") << steps.size() << " steps";
@@ -216,14 +243,19 @@ TEST_P(Invariance, RowsOfACacheMayBeRearranged) {
   const ModelInput input = batch(one_a_row(examples), model_.config());
   nn::Context context = make_context(at::kDouble);
   const at::Tensor encoded = model_.encode(input.input_ids_BL, input.encoder, context);
-  const at::Tensor whole = model_.decode(input.decoder_input_ids_BM, input.decoder, encoded, input.encoder, context);
+  const at::Tensor whole =
+      model_.decode(input.decoder_input_ids_BM, input.decoder, encoded, input.encoder, context);
   nn::KvCache cache(model_.config().num_decoder_layers, 9);
   context.cache = &cache;
-  model_.decode(input.decoder_input_ids_BM.narrow(1, 0, 5), nn::make_layout(3, 5), encoded, input.encoder, context);
+  model_.decode(input.decoder_input_ids_BM.narrow(1, 0, 5), nn::make_layout(3, 5), encoded,
+                input.encoder, context);
   const at::Tensor rows = index_tensor({2, 0});
   cache.select_rows(rows);
-  const nn::TokenLayout encoder = nn::make_layout(2, input.encoder.length, input.encoder.segment_ids_BL.index_select(0, rows));
-  const at::Tensor rest = model_.decode(input.decoder_input_ids_BM.index_select(0, rows).narrow(1, 5, 4), nn::make_layout(2, 4), {}, encoder, context);
+  const nn::TokenLayout encoder =
+      nn::make_layout(2, input.encoder.length, input.encoder.segment_ids_BL.index_select(0, rows));
+  const at::Tensor rest =
+      model_.decode(input.decoder_input_ids_BM.index_select(0, rows).narrow(1, 5, 4),
+                    nn::make_layout(2, 4), {}, encoder, context);
   EXPECT_EQ(compare(rest, whole.index_select(0, rows).narrow(1, 5, 4), 1e-10), "");
 }
 
@@ -257,8 +289,11 @@ TEST_P(Invariance, LossIsCrossEntropyPlusWhatTheRoutersAskFor) {
   double sum = 0;
   for (int64_t row = 0; row < 3; ++row)
     for (size_t m = 0; m < examples_[static_cast<size_t>(row)].target.size(); ++m) {
-      const double token = -log_probability[row][static_cast<int64_t>(m)][examples_[static_cast<size_t>(row)].target[m]].item<double>();
-      EXPECT_NEAR(evaluation.token_loss_BM[row][static_cast<int64_t>(m)].item<double>(), token, 1e-10);
+      const double token = -log_probability[row][static_cast<int64_t>(m)]
+                                           [examples_[static_cast<size_t>(row)].target[m]]
+                                               .item<double>();
+      EXPECT_NEAR(evaluation.token_loss_BM[row][static_cast<int64_t>(m)].item<double>(), token,
+                  1e-10);
       sum += token;
     }
   EXPECT_NEAR(evaluation.cross_entropy.item<double>(), sum / 17, 1e-10);
@@ -277,7 +312,8 @@ TEST_P(Invariance, LossHasTheGradientOfFiniteDifferences) {
   const at::NoGradGuard no_grad;
   for (const nn::Parameter& parameter : model_.parameters()) {
     ASSERT_TRUE(parameter.tensor.grad().defined()) << parameter.name;
-    const at::Tensor direction = testing::random_tensor(parameter.tensor.sizes(), 5, at::kDouble, 1e-6);
+    const at::Tensor direction =
+        testing::random_tensor(parameter.tensor.sizes(), 5, at::kDouble, 1e-6);
     const at::Tensor kept = parameter.tensor.clone();
     parameter.tensor.add_(direction);
     const double above = value().item<double>();
@@ -295,12 +331,15 @@ TEST_P(Invariance, Bfloat16IsNearFloat32) {
   const at::NoGradGuard no_grad;
   const ModelInput input = batch(one_a_row(examples_), model_.config());
   nn::Context wide_context = make_context(at::kFloat), narrow_context = make_context(at::kBFloat16);
-  const LossOutput wide = narrow.loss(input, wide_context), half = narrow.loss(input, narrow_context);
+  const LossOutput wide = narrow.loss(input, wide_context),
+                   half = narrow.loss(input, narrow_context);
   EXPECT_NEAR(half.loss.item<double>(), wide.loss.item<double>(), 0.02 * wide.loss.item<double>());
   EXPECT_EQ(half.loss.scalar_type(), at::kFloat);
-  const at::Tensor a = narrow.forward(input, wide_context), b = narrow.forward(input, narrow_context);
+  const at::Tensor a = narrow.forward(input, wide_context),
+                   b = narrow.forward(input, narrow_context);
   EXPECT_EQ(b.scalar_type(), at::kBFloat16);
-  EXPECT_LT(b.to(at::kFloat).sub(a).square().mean().sqrt().item<double>(), 0.04 * a.std().item<double>());
+  EXPECT_LT(b.to(at::kFloat).sub(a).square().mean().sqrt().item<double>(),
+            0.04 * a.std().item<double>());
   // fp32 against fp64 tells that the difference above is rounding.
   const Model exact(GetParam().config, 4, at::kDouble);
   nn::Context exact_context = make_context(at::kDouble);
@@ -308,13 +347,14 @@ TEST_P(Invariance, Bfloat16IsNearFloat32) {
 }
 
 std::vector<Named> every_form() {
-  ModelConfig v1_0 = testing::tiny_config(), top_2 = testing::tiny_sparse_config(), limited = testing::tiny_sparse_config();
+  ModelConfig v1_0 = testing::tiny_config(), top_2 = testing::tiny_sparse_config(),
+              limited = testing::tiny_sparse_config();
   v1_0.feed_forward = FeedForwardKind::Relu;
   v1_0.has_tied_embeddings = v1_0.scales_decoder_outputs = true;
   top_2.moe.jitter = 0.05;
   top_2.moe.expert_dropout_rate = 0.1;
-  // Sequences are groups of their own, so a limit does not tie the rows of a batch; in a cache every step would have its own, so it never binds
-  // in the decoder.
+  // Sequences are groups of their own, so a limit does not tie the rows of a batch; in a cache
+  // every step would have its own, so it never binds in the decoder.
   limited.moe.router = "switch";
   limited.moe.combine_weights = moe::CombineWeights::Raw;
   limited.moe.group = moe::RoutingGroup::Sequence;
@@ -325,7 +365,8 @@ std::vector<Named> every_form() {
   return {{"v1_1", testing::tiny_config()}, {"v1_0", v1_0}, {"top_2", top_2}, {"limited", limited}};
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, Invariance, ::testing::ValuesIn(every_form()), [](const auto& instance) { return instance.param.name; });
+INSTANTIATE_TEST_SUITE_P(Forms, Invariance, ::testing::ValuesIn(every_form()),
+                         [](const auto& instance) { return instance.param.name; });
 
 // ---- inputs
 
@@ -335,9 +376,11 @@ TEST(MakeInput, ShiftsInsideSegments) {
   config.decoder_start_token_id = 8;
   const at::Tensor inputs = index_tensor({11, 12, 13, 14, 0, 0}, {2, 3});
   const at::Tensor targets = index_tensor({21, 22, 1, 31, 1, 41, 42, 1, 0, 0}, {2, 5});
-  const ModelInput input = make_input(inputs, index_tensor({1, 1, 2, 1, 0, 0}, {2, 3}), targets, index_tensor({1, 1, 1, 2, 2, 1, 1, 1, 0, 0}, {2, 5}), config,
-                                      {5, 6});
-  EXPECT_EQ(integers(input.decoder_input_ids_BM), (std::vector<int64_t>{8, 21, 22, 8, 31, 8, 41, 42, 7, 7}));
+  const ModelInput input =
+      make_input(inputs, index_tensor({1, 1, 2, 1, 0, 0}, {2, 3}), targets,
+                 index_tensor({1, 1, 1, 2, 2, 1, 1, 1, 0, 0}, {2, 5}), config, {5, 6});
+  EXPECT_EQ(integers(input.decoder_input_ids_BM),
+            (std::vector<int64_t>{8, 21, 22, 8, 31, 8, 41, 42, 7, 7}));
   EXPECT_EQ(integers(input.labels_BM), (std::vector<int64_t>{21, 22, 1, 31, 1, 41, 42, 1, -1, -1}));
   EXPECT_EQ(integers(input.input_ids_BL), integers(inputs));
   EXPECT_EQ(integers(input.encoder.segment_ids_BL), (std::vector<int64_t>{1, 1, 2, 1, 0, 0}));
@@ -346,7 +389,8 @@ TEST(MakeInput, ShiftsInsideSegments) {
 
 TEST(MakeInput, TakesRowsWithoutPaddingAndOfOneToken) {
   const ModelConfig config = testing::tiny_config();
-  const ModelInput input = make_input(index_tensor({4}, {1, 1}), {}, index_tensor({1, 5}, {2, 1}), {}, config);
+  const ModelInput input =
+      make_input(index_tensor({4}, {1, 1}), {}, index_tensor({1, 5}, {2, 1}), {}, config);
   EXPECT_EQ(integers(input.decoder_input_ids_BM), (std::vector<int64_t>{0, 0}));
   EXPECT_EQ(integers(input.labels_BM), (std::vector<int64_t>{1, 5}));
   EXPECT_FALSE(input.decoder.has_padding);
@@ -354,9 +398,12 @@ TEST(MakeInput, TakesRowsWithoutPaddingAndOfOneToken) {
 
 TEST(Model, RefusesABatchWithoutTargets) {
   const Model model(testing::tiny_config(), 1);
-  const ModelInput input = make_input(index_tensor({4, 1}, {1, 2}), {}, index_tensor({0, 0}, {1, 2}), index_tensor({0, 0}, {1, 2}), model.config());
+  const ModelInput input =
+      make_input(index_tensor({4, 1}, {1, 2}), {}, index_tensor({0, 0}, {1, 2}),
+                 index_tensor({0, 0}, {1, 2}), model.config());
   nn::Context context;
-  testing::expect_error(ErrorCode::InvalidArgument, "no target token", [&] { model.loss(input, context); });
+  testing::expect_error(ErrorCode::InvalidArgument, "no target token",
+                        [&] { model.loss(input, context); });
 }
 
 TEST(Model, RefusesAConfigThatCannotBe) {

@@ -1,4 +1,5 @@
-// The sparse block: router, dispatch, experts and combine against a loop over single tokens, and what its noise may not depend on.
+// The sparse block: router, dispatch, experts and combine against a loop over single tokens, and
+// what its noise may not depend on.
 #include "moe/feed_forward.h"
 
 #include <ATen/core/grad_mode.h>
@@ -28,17 +29,23 @@ nn::Parameters collect(const nn::FeedForward& block) {
   return parameters;
 }
 
-// In float64, with random weights; the router's are large, so that choices differ from token to token.
-std::unique_ptr<FeedForward> make_block(const Config& config, bool is_gated = true, double dropout_rate = 0, uint64_t seed = 1,
+// In float64, with random weights; the router's are large, so that choices differ from token to
+// token.
+std::unique_ptr<FeedForward> make_block(const Config& config, bool is_gated = true,
+                                        double dropout_rate = 0, uint64_t seed = 1,
                                         at::ScalarType dtype = at::kDouble) {
-  auto block = std::make_unique<FeedForward>(nn::FeedForwardConfig{kModel, kHidden, is_gated, dropout_rate}, config, kPrefix, at::TensorOptions(dtype));
+  auto block =
+      std::make_unique<FeedForward>(nn::FeedForwardConfig{kModel, kHidden, is_gated, dropout_rate},
+                                    config, kPrefix, at::TensorOptions(dtype));
   const at::NoGradGuard no_grad;
   for (const nn::Parameter& parameter : collect(*block))
-    parameter.tensor.detach().copy_(random_tensor(parameter.tensor.sizes(), seed++, at::kDouble, parameter.tags.is_router ? 1 : 0.4));
+    parameter.tensor.detach().copy_(random_tensor(parameter.tensor.sizes(), seed++, at::kDouble,
+                                                  parameter.tags.is_router ? 1 : 0.4));
   return block;
 }
 
-Config make_config(const std::string& router = "top-2", CombineWeights weights = CombineWeights::Normalised) {
+Config make_config(const std::string& router = "top-2",
+                   CombineWeights weights = CombineWeights::Normalised) {
   Config config;
   config.router = router;
   config.combine_weights = weights;
@@ -47,7 +54,8 @@ Config make_config(const std::string& router = "top-2", CombineWeights weights =
   return config;
 }
 
-nn::FeedForwardOutput run(const FeedForward& block, const at::Tensor& x_BLD, const nn::TokenLayout& layout, bool is_training = false, int64_t step = 0,
+nn::FeedForwardOutput run(const FeedForward& block, const at::Tensor& x_BLD,
+                          const nn::TokenLayout& layout, bool is_training = false, int64_t step = 0,
                           nn::RoutingSink* sink = nullptr) {
   nn::Context context;
   context.compute_dtype = x_BLD.scalar_type();
@@ -64,25 +72,33 @@ Matrix matrix(const at::Tensor& tensor) {
   return rows;
 }
 
-// Token by token, expert by expert. `real` are the flattened indices of real tokens, `group` their groups.
-at::Tensor forward_by_loop(const FeedForward& block, const at::Tensor& x_BLD, size_t k, bool is_normalised, const std::vector<int64_t>& real,
-                           const std::vector<int64_t>& group, const std::vector<int64_t>& capacity, LoopRouting* routing_out = nullptr) {
+// Token by token, expert by expert. `real` are the flattened indices of real tokens, `group` their
+// groups.
+at::Tensor forward_by_loop(const FeedForward& block, const at::Tensor& x_BLD, size_t k,
+                           bool is_normalised, const std::vector<int64_t>& real,
+                           const std::vector<int64_t>& group, const std::vector<int64_t>& capacity,
+                           LoopRouting* routing_out = nullptr) {
   std::map<std::string, at::Tensor> weights;
-  for (const nn::Parameter& parameter : collect(block)) weights[parameter.name.substr(std::string(kPrefix).size() + 5)] = parameter.tensor;
+  for (const nn::Parameter& parameter : collect(block))
+    weights[parameter.name.substr(std::string(kPrefix).size() + 5)] = parameter.tensor;
   const bool is_gated = weights.count("experts.wi_0.weight") > 0;
   const at::Tensor flat = x_BLD.reshape({-1, kModel});
   Matrix logits;
-  for (int64_t t : real) logits.push_back(multiply(matrix(weights.at("router.classifier.weight")), doubles(flat[t])));
-  const LoopRouting routing = route_by_loop(logits, k, is_normalised, group, capacity.size(), capacity);
+  for (int64_t t : real)
+    logits.push_back(multiply(matrix(weights.at("router.classifier.weight")), doubles(flat[t])));
+  const LoopRouting routing =
+      route_by_loop(logits, k, is_normalised, group, capacity.size(), capacity);
   at::Tensor output = at::zeros(flat.sizes(), at::TensorOptions(at::kDouble));
   for (size_t i = 0; i < real.size(); ++i)
     for (size_t j = 0; j < k; ++j) {
       if (routing.slots[i][j] < 0) continue;
       const int64_t e = routing.choices[i][j];
-      const auto y = feed_forward_by_loop(matrix(weights.at(is_gated ? "experts.wi_0.weight" : "experts.wi.weight")[e]),
-                                          is_gated ? matrix(weights.at("experts.wi_1.weight")[e]) : Matrix(),
-                                          matrix(weights.at("experts.wo.weight")[e]), doubles(flat[real[i]]));
-      for (int64_t d = 0; d < kModel; ++d) output[real[i]][d] += routing.weights[i][j] * y[static_cast<size_t>(d)];
+      const auto y = feed_forward_by_loop(
+          matrix(weights.at(is_gated ? "experts.wi_0.weight" : "experts.wi.weight")[e]),
+          is_gated ? matrix(weights.at("experts.wi_1.weight")[e]) : Matrix(),
+          matrix(weights.at("experts.wo.weight")[e]), doubles(flat[real[i]]));
+      for (int64_t d = 0; d < kModel; ++d)
+        output[real[i]][d] += routing.weights[i][j] * y[static_cast<size_t>(d)];
     }
   if (routing_out) *routing_out = routing;
   return output.view(x_BLD.sizes());
@@ -90,12 +106,15 @@ at::Tensor forward_by_loop(const FeedForward& block, const at::Tensor& x_BLD, si
 
 class Recorder final : public nn::RoutingSink {
  public:
-  void record(const std::string& layer, const ops::Routing& routing) override { routings.emplace_back(layer, routing); }
+  void record(const std::string& layer, const ops::Routing& routing) override {
+    routings.emplace_back(layer, routing);
+  }
   std::vector<std::pair<std::string, ops::Routing>> routings;
 };
 
 // Three rows; one ends in padding, one holds two segments.
-const std::vector<int64_t> kSegments = {1, 1, 1, 1, 1, 1, 1, /**/ 1, 1, 1, 0, 0, 0, 0, /**/ 1, 1, 1, 2, 2, 2, 0};
+const std::vector<int64_t> kSegments = {1, 1, 1, 1,      1, 1, 1, /**/ 1, 1, 1, 0,
+                                        0, 0, 0, /**/ 1, 1, 1, 2, 2,      2, 0};
 const std::vector<int64_t> kReal = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14, 15, 16, 17, 18, 19};
 const std::vector<int64_t> kGroups = {0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3};
 
@@ -114,12 +133,17 @@ TEST(FeedForward, EqualsALoopOverTokens) {
             const at::Tensor x = random_tensor({3, 7, kModel}, 40);
             const bool is_batch = group == RoutingGroup::Batch;
             LoopRouting loop;
-            const at::Tensor want = forward_by_loop(*block, x, k, weights == CombineWeights::Normalised, kReal,
-                                                    is_batch ? std::vector<int64_t>(16, 0) : kGroups, std::vector<int64_t>(is_batch ? 1 : 4, capacity), &loop);
+            const at::Tensor want =
+                forward_by_loop(*block, x, k, weights == CombineWeights::Normalised, kReal,
+                                is_batch ? std::vector<int64_t>(16, 0) : kGroups,
+                                std::vector<int64_t>(is_batch ? 1 : 4, capacity), &loop);
             const nn::FeedForwardOutput got = run(*block, x, layout, true);
-            EXPECT_EQ(compare(got.output, want, 1e-11), "") << router << ", capacity " << capacity << ", gated " << is_gated << ", batch " << is_batch;
+            EXPECT_EQ(compare(got.output, want, 1e-11), "")
+                << router << ", capacity " << capacity << ", gated " << is_gated << ", batch "
+                << is_batch;
             ASSERT_EQ(got.auxiliary.losses.size(), 2u);
-            EXPECT_NEAR(got.auxiliary.losses[0].value.item<double>(), loop.load_balance_loss, 1e-12);
+            EXPECT_NEAR(got.auxiliary.losses[0].value.item<double>(), loop.load_balance_loss,
+                        1e-12);
             EXPECT_NEAR(got.auxiliary.losses[1].value.item<double>(), loop.z_loss, 1e-12);
           }
 }
@@ -131,16 +155,19 @@ TEST(FeedForward, GivesNothingToDroppedTokensAndToPadding) {
   const auto block = make_block(config);
   const nn::TokenLayout layout = nn::make_layout(3, 7, index_tensor(kSegments, {3, 7}));
   Recorder recorder;
-  const at::Tensor y = run(*block, random_tensor({3, 7, kModel}, 40), layout, false, 0, &recorder).output.reshape({21, kModel});
+  const at::Tensor y = run(*block, random_tensor({3, 7, kModel}, 40), layout, false, 0, &recorder)
+                           .output.reshape({21, kModel});
   ASSERT_EQ(recorder.routings.size(), 1u);
   EXPECT_EQ(recorder.routings[0].first, kPrefix);
   const ops::Routing& routing = recorder.routings[0].second;
   EXPECT_EQ(routing.num_tokens, 16);  // padding is not routed
   std::vector<bool> is_served(21, false);
-  for (int64_t t : testing::integers(routing.token_index_A)) is_served[static_cast<size_t>(kReal[static_cast<size_t>(t)])] = true;
+  for (int64_t t : testing::integers(routing.token_index_A))
+    is_served[static_cast<size_t>(kReal[static_cast<size_t>(t)])] = true;
   EXPECT_LE(routing.token_index_A.numel(), kExperts);
   for (int64_t t = 0; t < 21; ++t)
-    EXPECT_EQ(y[t].abs().max().item<double>() > 0, is_served[static_cast<size_t>(t)]) << "token " << t;
+    EXPECT_EQ(y[t].abs().max().item<double>() > 0, is_served[static_cast<size_t>(t)])
+        << "token " << t;
 }
 
 TEST(FeedForward, TakesALargeCapacityForNoLimit) {
@@ -151,10 +178,12 @@ TEST(FeedForward, TakesALargeCapacityForNoLimit) {
     const at::Tensor dropless = run(*make_block(config), x, layout).output;
     config.capacity_rule = CapacityRule::PerChoice;
     config.eval_capacity_factor = kExperts;
-    EXPECT_EQ(testing::compare_bits(run(*make_block(config), x, layout).output, dropless), "") << router;
+    EXPECT_EQ(testing::compare_bits(run(*make_block(config), x, layout).output, dropless), "")
+        << router;
     config.capacity_rule = CapacityRule::Absolute;
     config.expert_capacity = 21;
-    EXPECT_EQ(testing::compare_bits(run(*make_block(config), x, layout).output, dropless), "") << router;
+    EXPECT_EQ(testing::compare_bits(run(*make_block(config), x, layout).output, dropless), "")
+        << router;
   }
 }
 
@@ -173,13 +202,17 @@ TEST(FeedForward, IsNotChangedByPadding) {
       padded.narrow(1, 0, 7).copy_(x);
       at::Tensor segments = at::zeros({2, 12}, at::TensorOptions(at::kLong));
       segments.narrow(1, 0, 7).fill_(1);
-      const nn::FeedForwardOutput plain = run(*block, x, nn::make_layout(2, 7, {}, {}, {5, 6}), is_training),
-                                  wide = run(*block, padded, nn::make_layout(2, 12, segments, {}, {5, 6}), is_training);
+      const nn::FeedForwardOutput plain = run(*block, x, nn::make_layout(2, 7, {}, {}, {5, 6}),
+                                              is_training),
+                                  wide = run(*block, padded,
+                                             nn::make_layout(2, 12, segments, {}, {5, 6}),
+                                             is_training);
       EXPECT_EQ(testing::compare_bits(wide.output.narrow(1, 0, 7), plain.output), "");
       EXPECT_EQ(wide.output.narrow(1, 7, 5).abs().max().item<double>(), 0);
       ASSERT_EQ(plain.auxiliary.losses.size(), is_training ? 2u : 0u);
       for (size_t i = 0; i < plain.auxiliary.losses.size(); ++i)
-        EXPECT_EQ(plain.auxiliary.losses[i].value.item<double>(), wide.auxiliary.losses[i].value.item<double>());
+        EXPECT_EQ(plain.auxiliary.losses[i].value.item<double>(),
+                  wide.auxiliary.losses[i].value.item<double>());
     }
 }
 
@@ -189,14 +222,21 @@ TEST(FeedForward, DrawsNoiseByExampleAndPositionOnly) {
   config.expert_dropout_rate = 0.3;
   const auto block = make_block(config);
   const at::Tensor x = random_tensor({3, 7, kModel}, 43);
-  const at::Tensor together = run(*block, x, nn::make_layout(3, 7, {}, {}, {50, 60, 70}), true).output;
-  const at::Tensor alone = run(*block, x.narrow(0, 1, 1), nn::make_layout(1, 7, {}, {}, {60}), true).output;
+  const at::Tensor together =
+      run(*block, x, nn::make_layout(3, 7, {}, {}, {50, 60, 70}), true).output;
+  const at::Tensor alone =
+      run(*block, x.narrow(0, 1, 1), nn::make_layout(1, 7, {}, {}, {60}), true).output;
   EXPECT_EQ(compare(alone[0], together[1], 1e-12), "");
-  const at::Tensor turned = run(*block, x.flip(0), nn::make_layout(3, 7, {}, {}, {70, 60, 50}), true).output;
+  const at::Tensor turned =
+      run(*block, x.flip(0), nn::make_layout(3, 7, {}, {}, {70, 60, 50}), true).output;
   EXPECT_EQ(compare(turned.flip(0), together, 1e-12), "");
 
-  EXPECT_NE(compare(run(*block, x, nn::make_layout(3, 7, {}, {}, {50, 61, 70}), true).output[1], together[1], 1e-3), "");
-  EXPECT_NE(compare(run(*block, x, nn::make_layout(3, 7, {}, {}, {50, 60, 70}), true, 1).output, together, 1e-3), "");
+  EXPECT_NE(compare(run(*block, x, nn::make_layout(3, 7, {}, {}, {50, 61, 70}), true).output[1],
+                    together[1], 1e-3),
+            "");
+  EXPECT_NE(compare(run(*block, x, nn::make_layout(3, 7, {}, {}, {50, 60, 70}), true, 1).output,
+                    together, 1e-3),
+            "");
 }
 
 TEST(FeedForward, DrawsNoiseInTrainingOnly) {
@@ -229,7 +269,9 @@ TEST(FeedForward, UsesTheCapacityOfItsMode) {
   config.eval_capacity_factor = 1.5;
   Recorder recorder;
   const auto block = make_block(config);
-  for (const bool is_training : {true, false}) run(*block, random_tensor({2, 7, kModel}, 46), nn::make_layout(2, 7), is_training, 0, &recorder);
+  for (const bool is_training : {true, false})
+    run(*block, random_tensor({2, 7, kModel}, 46), nn::make_layout(2, 7), is_training, 0,
+        &recorder);
   EXPECT_EQ(recorder.routings[0].second.capacity, 4);   // 0.5 * 2 * 14 / 4 = 3.5
   EXPECT_EQ(recorder.routings[1].second.capacity, 11);  // 10.5
 }
@@ -252,7 +294,8 @@ TEST(FeedForward, NamesItsLossesAndTheirCoefficients) {
 }
 
 TEST(FeedForward, HasTheGradientsOfFiniteDifferences) {
-  const nn::TokenLayout layout = nn::make_layout(2, 5, index_tensor({1, 1, 1, 1, 1, 1, 1, 1, 0, 0}, {2, 5}));
+  const nn::TokenLayout layout =
+      nn::make_layout(2, 5, index_tensor({1, 1, 1, 1, 1, 1, 1, 1, 0, 0}, {2, 5}));
   for (const bool is_gated : {false, true})
     for (const bool drops : {false, true}) {
       Config config = make_config("top-2", CombineWeights::Raw);
@@ -268,7 +311,9 @@ TEST(FeedForward, HasTheGradientsOfFiniteDifferences) {
       EXPECT_EQ(testing::check_gradients(
                     [&] {
                       const nn::FeedForwardOutput output = run(*block, leaves[0], layout, true);
-                      return testing::probe(output.output).add(output.auxiliary.losses[0].value, 3).add(output.auxiliary.losses[1].value, 2);
+                      return testing::probe(output.output)
+                          .add(output.auxiliary.losses[0].value, 3)
+                          .add(output.auxiliary.losses[1].value, 2);
                     },
                     leaves),
                 "")
@@ -288,14 +333,16 @@ TEST(FeedForward, SendsNoGradientToExpertsWithoutTokensAndToUnservedTokens) {
   for (const nn::Parameter& parameter : collect(*block)) {
     if (!parameter.tags.is_expert()) continue;
     for (int64_t e = 0; e < kExperts; ++e)
-      EXPECT_EQ(parameter.tensor.grad()[e].abs().max().item<double>() > 0, offsets[static_cast<size_t>(e)] < offsets[static_cast<size_t>(e) + 1]);
+      EXPECT_EQ(parameter.tensor.grad()[e].abs().max().item<double>() > 0,
+                offsets[static_cast<size_t>(e)] < offsets[static_cast<size_t>(e) + 1]);
   }
 }
 
 TEST(FeedForward, KeepsItsRouterInFp32) {
   const auto block = make_block(make_config(), true, 0, 1, at::kBFloat16);
   for (const nn::Parameter& parameter : collect(*block)) {
-    EXPECT_EQ(parameter.tensor.scalar_type(), parameter.tags.is_router ? at::kFloat : at::kBFloat16) << parameter.name;
+    EXPECT_EQ(parameter.tensor.scalar_type(), parameter.tags.is_router ? at::kFloat : at::kBFloat16)
+        << parameter.name;
     EXPECT_NE(parameter.tags.is_router, parameter.tags.is_expert());
   }
   Recorder recorder;
@@ -303,7 +350,9 @@ TEST(FeedForward, KeepsItsRouterInFp32) {
   const at::Tensor narrow = run(*block, x, nn::make_layout(2, 7), false, 0, &recorder).output;
   EXPECT_EQ(narrow.scalar_type(), at::kBFloat16);
   EXPECT_EQ(recorder.routings[0].second.combine_weight_A.scalar_type(), at::kFloat);
-  const at::Tensor wide = run(*make_block(make_config(), true, 0, 1, at::kFloat), x.to(at::kFloat), nn::make_layout(2, 7)).output;
+  const at::Tensor wide = run(*make_block(make_config(), true, 0, 1, at::kFloat), x.to(at::kFloat),
+                              nn::make_layout(2, 7))
+                              .output;
   EXPECT_EQ(compare(narrow.to(at::kFloat), wide, 4e-2, 4e-2), "");
 }
 
@@ -314,7 +363,8 @@ TEST(FeedForward, CountsSentencesAsGroupsAlsoInAPackedRow) {
   config.expert_capacity = 1;
   const auto block = make_block(config);
   const at::Tensor x = random_tensor({1, 6, kModel}, 51);
-  const at::Tensor packed = run(*block, x, nn::make_layout(1, 6, index_tensor({1, 1, 1, 2, 2, 2}, {1, 6}))).output;
+  const at::Tensor packed =
+      run(*block, x, nn::make_layout(1, 6, index_tensor({1, 1, 1, 2, 2, 2}, {1, 6}))).output;
   const at::Tensor rows = run(*block, x.view({2, 3, kModel}), nn::make_layout(2, 3)).output;
   EXPECT_EQ(compare(packed.view({2, 3, kModel}), rows, 1e-13), "");
 }

@@ -12,11 +12,11 @@ namespace flanmoe::moe {
 using Matrix = std::vector<std::vector<double>>;
 
 struct LoopRouting {
-  Matrix probabilities;                          // [T][E]
-  std::vector<std::vector<int64_t>> choices;     // [T][k], best first
-  Matrix weights;                                // [T][k], before dropping
-  std::vector<std::vector<int64_t>> slots;       // [T][k], place in its expert and group; -1: dropped
-  std::vector<int64_t> requested;                // [E]
+  Matrix probabilities;                       // [T][E]
+  std::vector<std::vector<int64_t>> choices;  // [T][k], best first
+  Matrix weights;                             // [T][k], before dropping
+  std::vector<std::vector<int64_t>> slots;    // [T][k], place in its expert and group; -1: dropped
+  std::vector<int64_t> requested;             // [E]
   double load_balance_loss = 0, z_loss = 0;
 };
 
@@ -99,7 +99,8 @@ inline std::vector<double> feed_forward_by_loop(const Matrix& wi_0, const Matrix
     const std::vector<double> up = multiply(wi_1, x);
     for (size_t i = 0; i < hidden.size(); ++i) {
       const double h = hidden[i];
-      hidden[i] = 0.5 * h * (1 + std::tanh(std::sqrt(2 / M_PI) * (h + 0.044715 * h * h * h))) * up[i];
+      hidden[i] =
+          0.5 * h * (1 + std::tanh(std::sqrt(2 / M_PI) * (h + 0.044715 * h * h * h))) * up[i];
     }
   }
   return multiply(wo, hidden);

@@ -75,8 +75,7 @@ TEST(MakeLayout, CountsPositionsInsideSegments) {
 
 TEST(MakeLayout, KeysATokenByItsExampleAndPosition) {
   const TokenLayout both = make_layout(2, 4, {}, {}, {77, 99});
-  const TokenLayout alone =
-      make_layout(1, 6, index_tensor({1, 1, 1, 1, 0, 0}, {1, 6}), {}, {99});
+  const TokenLayout alone = make_layout(1, 6, index_tensor({1, 1, 1, 1, 0, 0}, {1, 6}), {}, {99});
   EXPECT_EQ(integers(both.token_keys_BL[1]), integers(alone.token_keys_BL[0].narrow(0, 0, 4)));
   const TokenLayout moved = make_layout(1, 2, {}, index_tensor({2, 3}, {1, 2}), {99});
   EXPECT_EQ(integers(both.token_keys_BL[1].narrow(0, 2, 2)), integers(moved.token_keys_BL[0]));

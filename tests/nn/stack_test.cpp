@@ -46,8 +46,9 @@ class GoldenStack : public ::testing::TestWithParam<const char*> {
     return stack;
   }
   at::Tensor embed(const std::string& ids) const {
-    return weights_.at("shared.weight").index_select(0, golden_[ids].reshape(-1)).view(
-        {golden_[ids].size(0), golden_[ids].size(1), -1});
+    return weights_.at("shared.weight")
+        .index_select(0, golden_[ids].reshape(-1))
+        .view({golden_[ids].size(0), golden_[ids].size(1), -1});
   }
   // Rows of [B, L, D] at real tokens.
   static at::Tensor real(const at::Tensor& x_BLD, const TokenLayout& layout) {
@@ -61,8 +62,8 @@ class GoldenStack : public ::testing::TestWithParam<const char*> {
       EXPECT_EQ(compare(real(inputs[i], layout), real(golden_[name], layout), 1e-4, 1e-5), "")
           << name;
     }
-    EXPECT_EQ(compare(real(last, layout),
-                      real(golden_[stack + "_last_hidden_state"], layout), 1e-4, 1e-5),
+    EXPECT_EQ(compare(real(last, layout), real(golden_[stack + "_last_hidden_state"], layout), 1e-4,
+                      1e-5),
               "");
   }
 
@@ -75,8 +76,7 @@ TEST_P(GoldenStack, HasTheReferencesStreamBeforeEveryBlock) {
   const at::NoGradGuard no_grad;
   const auto encoder = make_stack(false), decoder = make_stack(true);
   const TokenLayout input_layout = make_layout(3, 32, golden_["attention_mask"]);
-  const TokenLayout target_layout =
-      make_layout(3, 12, golden_["labels"].ne(-100).to(at::kLong));
+  const TokenLayout target_layout = make_layout(3, 12, golden_["labels"].ne(-100).to(at::kLong));
   Context context;
   context.tokens = &input_layout;
   std::vector<at::Tensor> inputs;
@@ -189,12 +189,13 @@ TEST(DenseFeedForward, ScalesTheActivatedValueByItsDelta) {
   for (const bool is_gated : {false, true}) {
     DenseFeedForward block({6, 10, is_gated, 0}, "encoder.block.0.layer.1", at::kDouble);
     const Parameters parameters = collect(block);
-    EXPECT_EQ(names(parameters),
-              (is_gated ? std::vector<std::string>{"encoder.block.0.layer.1.DenseReluDense.wi_0.weight",
-                                                   "encoder.block.0.layer.1.DenseReluDense.wi_1.weight",
-                                                   "encoder.block.0.layer.1.DenseReluDense.wo.weight"}
-                        : std::vector<std::string>{"encoder.block.0.layer.1.DenseReluDense.wi.weight",
-                                                   "encoder.block.0.layer.1.DenseReluDense.wo.weight"}));
+    EXPECT_EQ(
+        names(parameters),
+        (is_gated ? std::vector<std::string>{"encoder.block.0.layer.1.DenseReluDense.wi_0.weight",
+                                             "encoder.block.0.layer.1.DenseReluDense.wi_1.weight",
+                                             "encoder.block.0.layer.1.DenseReluDense.wo.weight"}
+                  : std::vector<std::string>{"encoder.block.0.layer.1.DenseReluDense.wi.weight",
+                                             "encoder.block.0.layer.1.DenseReluDense.wo.weight"}));
     fill(parameters, 3);
     const TokenLayout layout = make_layout(2, 4);
     Context context;

@@ -31,27 +31,38 @@ at::Tensor random_tensor(at::IntArrayRef shape, uint64_t seed, at::ScalarType dt
   return tensor.to(dtype);
 }
 
-at::Tensor constant_tensor(at::IntArrayRef shape, double value) { return random_tensor(shape, 0, at::kFloat, 0).fill_(value); }
+at::Tensor constant_tensor(at::IntArrayRef shape, double value) {
+  return random_tensor(shape, 0, at::kFloat, 0).fill_(value);
+}
 
 at::Tensor index_tensor(const std::vector<int64_t>& numbers, at::IntArrayRef shape) {
-  at::Tensor tensor = at::empty({static_cast<int64_t>(numbers.size())}, at::TensorOptions().dtype(at::kLong));
+  at::Tensor tensor =
+      at::empty({static_cast<int64_t>(numbers.size())}, at::TensorOptions().dtype(at::kLong));
   std::copy(numbers.begin(), numbers.end(), tensor.mutable_data_ptr<int64_t>());
   return shape.empty() ? tensor : tensor.view(shape);
 }
 
 Tolerance tolerance(at::ScalarType dtype) {
   switch (dtype) {
-    case at::kDouble: return {1e-12, 1e-12};
-    case at::kFloat: return {1e-5, 1e-5};
-    default: return {2e-3, 1.0 / 128};  // bfloat16: two units in the last place
+    case at::kDouble:
+      return {1e-12, 1e-12};
+    case at::kFloat:
+      return {1e-5, 1e-5};
+    default:
+      return {2e-3, 1.0 / 128};  // bfloat16: two units in the last place
   }
 }
 
-std::string compare(const std::vector<double>& actual, const std::vector<double>& expected, const Tolerance& limit) {
-  if (actual.size() != expected.size()) return "size is " + std::to_string(actual.size()) + ", expected " + std::to_string(expected.size());
+std::string compare(const std::vector<double>& actual, const std::vector<double>& expected,
+                    const Tolerance& limit) {
+  if (actual.size() != expected.size())
+    return "size is " + std::to_string(actual.size()) + ", expected " +
+           std::to_string(expected.size());
   for (size_t i = 0; i < actual.size(); ++i)
-    if (!(std::abs(actual[i] - expected[i]) <= limit.absolute + limit.relative * std::abs(expected[i])))
-      return "element " + std::to_string(i) + " is " + std::to_string(actual[i]) + ", expected " + std::to_string(expected[i]);
+    if (!(std::abs(actual[i] - expected[i]) <=
+          limit.absolute + limit.relative * std::abs(expected[i])))
+      return "element " + std::to_string(i) + " is " + std::to_string(actual[i]) + ", expected " +
+             std::to_string(expected[i]);
   return "";
 }
 
@@ -84,9 +95,11 @@ double objective(const std::function<at::Tensor(const Inputs&)>& function, const
 
 }  // namespace
 
-Inputs compute_gradients(const std::function<at::Tensor(const Inputs&)>& function, const Inputs& inputs) {
+Inputs compute_gradients(const std::function<at::Tensor(const Inputs&)>& function,
+                         const Inputs& inputs) {
   Inputs leaves;
-  for (const at::Tensor& input : inputs) leaves.push_back(input.detach().clone().set_requires_grad(true));
+  for (const at::Tensor& input : inputs)
+    leaves.push_back(input.detach().clone().set_requires_grad(true));
   const at::Tensor y = function(leaves);
   y.backward(probe(y));
   Inputs gradients;
@@ -94,7 +107,8 @@ Inputs compute_gradients(const std::function<at::Tensor(const Inputs&)>& functio
   return gradients;
 }
 
-std::string check_gradients(const std::function<at::Tensor(const Inputs&)>& function, const Inputs& inputs) {
+std::string check_gradients(const std::function<at::Tensor(const Inputs&)>& function,
+                            const Inputs& inputs) {
   const Inputs gradients = compute_gradients(function, inputs);
   constexpr double kStep = 1e-5;
   for (size_t n = 0; n < inputs.size(); ++n) {
@@ -112,8 +126,8 @@ std::string check_gradients(const std::function<at::Tensor(const Inputs&)>& func
       p[i] = before;
       const double numeric = (above - below) / (2 * kStep);
       if (!(std::abs(numeric - analytic[i]) <= 1e-7 + 1e-6 * std::abs(numeric)))
-        return "input " + std::to_string(n) + " element " + std::to_string(i) + ": gradient is " + std::to_string(analytic[i]) + ", differences give " +
-               std::to_string(numeric);
+        return "input " + std::to_string(n) + " element " + std::to_string(i) + ": gradient is " +
+               std::to_string(analytic[i]) + ", differences give " + std::to_string(numeric);
     }
   }
   return "";
@@ -128,7 +142,8 @@ std::string compare_threads(const std::function<Inputs()>& function) {
   at::set_num_threads(before);
   if (one.size() != two.size()) return "numbers of tensors differ";
   for (size_t i = 0; i < one.size(); ++i)
-    if (const std::string difference = compare_bytes(one[i], two[i]); !difference.empty()) return "tensor " + std::to_string(i) + ": " + difference;
+    if (const std::string difference = compare_bytes(one[i], two[i]); !difference.empty())
+      return "tensor " + std::to_string(i) + ": " + difference;
   return "";
 }
 

@@ -38,7 +38,9 @@ Tensors make_tensors(const Case& c, at::ScalarType dtype) {
   t.q = random_tensor({c.rows, c.queries, c.heads, c.width}, 1, dtype);
   t.k = random_tensor({c.rows, c.keys, c.heads, c.width}, 2, dtype);
   t.v = random_tensor({c.rows, c.keys, c.heads, c.width}, 3, dtype);
-  if (c.has_bias) t.bias = random_tensor({c.heads, c.queries, c.keys}, 4, dtype == at::kDouble ? dtype : at::kFloat);
+  if (c.has_bias)
+    t.bias =
+        random_tensor({c.heads, c.queries, c.keys}, 4, dtype == at::kDouble ? dtype : at::kFloat);
   t.mask.is_causal = c.is_causal;
   t.mask.query_offset = c.query_offset;
   if (!c.query_ids.empty()) {
@@ -47,15 +49,24 @@ Tensors make_tensors(const Case& c, at::ScalarType dtype) {
   }
   if (c.dropout > 0) {
     Ids keys;
-    for (int64_t i = 0; i < c.rows * c.queries; ++i) keys.push_back(static_cast<int64_t>(mix64(static_cast<uint64_t>(i))));
-    t.dropout = AttentionDropout{.rate = c.dropout, .noise = {.key = 99, .token_keys = index_tensor(keys, {c.rows, c.queries})}};
+    for (int64_t i = 0; i < c.rows * c.queries; ++i)
+      keys.push_back(static_cast<int64_t>(mix64(static_cast<uint64_t>(i))));
+    t.dropout = AttentionDropout{
+        .rate = c.dropout,
+        .noise = {.key = 99, .token_keys = index_tensor(keys, {c.rows, c.queries})}};
   }
   return t;
 }
 
 std::vector<double> expected(const Case& c, const Tensors& t) {
-  ref::Attention p{.rows = c.rows, .queries = c.queries, .keys = c.keys, .heads = c.heads, .width = c.width,
-                   .q_BQHd = values(t.q), .k_BKHd = values(t.k), .v_BKHd = values(t.v)};
+  ref::Attention p{.rows = c.rows,
+                   .queries = c.queries,
+                   .keys = c.keys,
+                   .heads = c.heads,
+                   .width = c.width,
+                   .q_BQHd = values(t.q),
+                   .k_BKHd = values(t.k),
+                   .v_BKHd = values(t.v)};
   if (t.bias.defined()) p.bias_HQK = values(t.bias);
   p.query_segment_ids_BQ = repeat(c.query_ids, c.rows);
   p.key_segment_ids_BK = repeat(c.key_ids, c.rows);
@@ -69,7 +80,9 @@ std::vector<double> expected(const Case& c, const Tensors& t) {
   return ref::attention(p);
 }
 
-at::Tensor run(const Tensors& t) { return attention(t.q, t.k, t.v, t.bias, t.mask, t.dropout); }
+at::Tensor run(const Tensors& t) {
+  return attention(t.q, t.k, t.v, t.bias, t.mask, t.dropout);
+}
 
 const Ids kPadded{1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0};
 const Ids kPacked{1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 0};
@@ -119,9 +132,13 @@ TEST(Attention, GivesTheSameWhetherOrNotItIsRecorded) {
   }
 }
 
-Inputs inputs_of(const Tensors& t) { return t.bias.defined() ? Inputs{t.q, t.k, t.v, t.bias} : Inputs{t.q, t.k, t.v}; }
+Inputs inputs_of(const Tensors& t) {
+  return t.bias.defined() ? Inputs{t.q, t.k, t.v, t.bias} : Inputs{t.q, t.k, t.v};
+}
 std::function<at::Tensor(const Inputs&)> op_of(const Tensors& t) {
-  return [t](const Inputs& in) { return attention(in[0], in[1], in[2], in.size() > 3 ? in[3] : at::Tensor(), t.mask, t.dropout); };
+  return [t](const Inputs& in) {
+    return attention(in[0], in[1], in[2], in.size() > 3 ? in[3] : at::Tensor(), t.mask, t.dropout);
+  };
 }
 
 TEST(Attention, HasTheGradientsOfFiniteDifferences) {
@@ -147,7 +164,9 @@ TEST(Attention, HasTheGradientsOfFloat64InOtherTypes) {
         double largest = 0;
         for (const double g : values(exact[n])) largest = std::max(largest, std::abs(g));
         const double unit = dtype == at::kFloat ? 3e-5 : 3e-2;
-        EXPECT_EQ(compare(values(gradients[n]), values(exact[n]), {unit * largest + 1e-9, unit}), "") << dtype << " case " << i << " input " << n;
+        EXPECT_EQ(compare(values(gradients[n]), values(exact[n]), {unit * largest + 1e-9, unit}),
+                  "")
+            << dtype << " case " << i << " input " << n;
       }
     }
   }
@@ -175,7 +194,8 @@ TEST(Attention, GivesZeroToAQueryThatSeesNothing) {
     for (const double value : values(y.select(1, l))) EXPECT_EQ(value, 0) << l;
   const Inputs gradients = compute_gradients(op_of(t), inputs_of(t));
   for (const double g : values(gradients[0].select(1, 0))) EXPECT_EQ(g, 0);
-  for (const double g : values(gradients[1].select(1, 9))) EXPECT_EQ(g, 0) << "nobody sees segment 3";
+  for (const double g : values(gradients[1].select(1, 9)))
+    EXPECT_EQ(g, 0) << "nobody sees segment 3";
 }
 
 TEST(Attention, GivesPackedRowsWhatSeparateRowsGet) {
@@ -196,7 +216,9 @@ TEST(Attention, GivesPackedRowsWhatSeparateRowsGet) {
           keys.push_back(static_cast<int64_t>(mix64(s * 1000 + static_cast<uint64_t>(i))));
         }
       packed.mask = {index_tensor(ids, {1, total}), index_tensor(ids, {1, total}), is_causal, 0};
-      if (rate > 0) packed.dropout = AttentionDropout{rate, {.key = 3, .token_keys = index_tensor(keys, {1, total})}};
+      if (rate > 0)
+        packed.dropout =
+            AttentionDropout{rate, {.key = 3, .token_keys = index_tensor(keys, {1, total})}};
       const at::Tensor together = run(packed);
       int64_t begin = 0;
       for (const int64_t length : lengths) {
@@ -208,7 +230,8 @@ TEST(Attention, GivesPackedRowsWhatSeparateRowsGet) {
         alone.mask.is_causal = is_causal;
         if (rate > 0) {
           const Ids part(keys.begin() + begin, keys.begin() + begin + length);
-          alone.dropout = AttentionDropout{rate, {.key = 3, .token_keys = index_tensor(part, {1, length})}};
+          alone.dropout =
+              AttentionDropout{rate, {.key = 3, .token_keys = index_tensor(part, {1, length})}};
         }
         EXPECT_EQ(compare(together.narrow(1, begin, length), values(run(alone))), "") << length;
         begin += length;
@@ -222,7 +245,9 @@ TEST(Attention, TakesOneQueryAfterAnotherThroughACache) {
   const at::Tensor together = run(t);
   for (int64_t l = 0; l < 9; ++l) {
     AttentionMask mask{.is_causal = true, .query_offset = l};
-    const at::Tensor one = attention(t.q.narrow(1, l, 1), t.k.narrow(1, 0, l + 1), t.v.narrow(1, 0, l + 1), t.bias.narrow(1, l, 1).narrow(2, 0, l + 1), mask);
+    const at::Tensor one =
+        attention(t.q.narrow(1, l, 1), t.k.narrow(1, 0, l + 1), t.v.narrow(1, 0, l + 1),
+                  t.bias.narrow(1, l, 1).narrow(2, 0, l + 1), mask);
     EXPECT_EQ(compare(one, values(together.narrow(1, l, 1))), "") << l;
   }
 }

@@ -53,7 +53,9 @@ at::Tensor square(const at::Tensor& x, double slope) {
 TEST(Check, ObjectsToWrongGradients) {
   const Inputs x{random_tensor({3, 2}, 1)};
   auto with_slope = [](double slope) {
-    return [slope](const Inputs& in) { return in[0].requires_grad() ? square(in[0], slope) : in[0].mul(in[0]); };
+    return [slope](const Inputs& in) {
+      return in[0].requires_grad() ? square(in[0], slope) : in[0].mul(in[0]);
+    };
   };
   EXPECT_EQ(check_gradients(with_slope(2), x), "");
   EXPECT_NE(check_gradients(with_slope(-2), x), "");
@@ -63,7 +65,10 @@ TEST(Check, ObjectsToWrongGradients) {
 
 TEST(Check, ObjectsToResultsThatDependOnThreads) {
   EXPECT_EQ(compare_threads([] { return Inputs{random_tensor({3}, 1)}; }), "");
-  EXPECT_NE(compare_threads([] { return Inputs{random_tensor({3}, static_cast<uint64_t>(at::get_num_threads()))}; }), "");
+  EXPECT_NE(compare_threads([] {
+              return Inputs{random_tensor({3}, static_cast<uint64_t>(at::get_num_threads()))};
+            }),
+            "");
 }
 
 }  // namespace flanmoe::ops

@@ -16,12 +16,14 @@ namespace {
 const at::ScalarType kDtypes[] = {at::kFloat, at::kDouble, at::kBFloat16};
 
 // `choices` experts a token, uneven, some experts without tokens and some tokens without experts.
-Routing make_routing(int64_t num_tokens, int64_t num_experts, int64_t choices, at::ScalarType weight_dtype = at::kFloat) {
+Routing make_routing(int64_t num_tokens, int64_t num_experts, int64_t choices,
+                     at::ScalarType weight_dtype = at::kFloat) {
   const RandomKey key(3, RandomPurpose::RandomRouter);
   std::vector<AssignmentRequest> requests;
   for (int64_t c = 0; c < choices; ++c)
     for (int64_t t = 0; t < num_tokens; ++t) {
-      const auto draw = key.below(static_cast<uint64_t>(num_experts), static_cast<uint64_t>(t * choices + c));
+      const auto draw =
+          key.below(static_cast<uint64_t>(num_experts), static_cast<uint64_t>(t * choices + c));
       if (t % 7 != 3) requests.push_back({t, static_cast<int64_t>(draw * draw) / num_experts});
     }
   const SlotAssignment slots = assign_slots(requests, num_experts, {0});
@@ -41,7 +43,9 @@ TEST(Dispatch, EqualsTheLoopVersion) {
     for (const int64_t width : {1, 17, 130}) {
       const Routing routing = make_routing(37, 5, 2);
       const at::Tensor x = random_tensor({37, width}, 1, dtype);
-      EXPECT_EQ(compare(dispatch(x, routing), ref::dispatch(values(x), 37, indices(routing.token_index_A))), "");
+      EXPECT_EQ(compare(dispatch(x, routing),
+                        ref::dispatch(values(x), 37, indices(routing.token_index_A))),
+                "");
     }
 }
 
@@ -52,8 +56,11 @@ TEST(Combine, EqualsTheDenseFormula) {
       const at::Tensor x = random_tensor({routing.token_index_A.numel(), width}, 1, dtype);
       const at::Tensor y = combine(x, routing);
       EXPECT_EQ(y.scalar_type(), dtype);
-      EXPECT_EQ(compare(y, ref::combine(values(x), 37, indices(routing.token_index_A), values(routing.combine_weight_A))), "");
-      for (const double value : values(y.select(0, 3))) EXPECT_EQ(value, 0) << "a token without an expert";
+      EXPECT_EQ(compare(y, ref::combine(values(x), 37, indices(routing.token_index_A),
+                                        values(routing.combine_weight_A))),
+                "");
+      for (const double value : values(y.select(0, 3)))
+        EXPECT_EQ(value, 0) << "a token without an expert";
     }
 }
 
@@ -68,12 +75,15 @@ TEST(Combine, HasTheGradientsOfFiniteDifferences) {
                 },
                 {random_tensor({count, 5}, 1), routing.combine_weight_A}),
             "");
-  EXPECT_EQ(check_gradients([=](const Inputs& in) { return dispatch(in[0], routing); }, {random_tensor({9, 5}, 1)}), "");
+  EXPECT_EQ(check_gradients([=](const Inputs& in) { return dispatch(in[0], routing); },
+                            {random_tensor({9, 5}, 1)}),
+            "");
 }
 
 TEST(Combine, RefusesAnIndexOutsideTheTokens) {
   Routing routing = make_routing(9, 3, 2);
-  const at::Tensor x = random_tensor({9, 5}, 1), y = random_tensor({routing.token_index_A.numel(), 5}, 1);
+  const at::Tensor x = random_tensor({9, 5}, 1),
+                   y = random_tensor({routing.token_index_A.numel(), 5}, 1);
   routing.token_index_A.select(0, 2).fill_(9);
   EXPECT_THROW(dispatch(x, routing), Error);
   EXPECT_THROW(combine(y, routing), Error);
@@ -82,21 +92,29 @@ TEST(Combine, RefusesAnIndexOutsideTheTokens) {
 
 TEST(GroupedMatmul, EqualsTheLoopVersion) {
   for (const auto dtype : kDtypes)
-    for (const std::vector<int64_t>& offsets : {std::vector<int64_t>{0, 3, 3, 20, 21}, {0, 0, 0, 0, 0}, {0, 0, 33, 33, 33}}) {
-      const at::Tensor x = random_tensor({offsets.back(), 19}, 1, dtype), weight = random_tensor({4, 23, 19}, 2, dtype);
-      EXPECT_EQ(compare(grouped_matmul(x, weight, offsets), ref::grouped_matmul(values(x), values(weight), 19, 23, offsets)), "") << dtype;
+    for (const std::vector<int64_t>& offsets :
+         {std::vector<int64_t>{0, 3, 3, 20, 21}, {0, 0, 0, 0, 0}, {0, 0, 33, 33, 33}}) {
+      const at::Tensor x = random_tensor({offsets.back(), 19}, 1, dtype),
+                       weight = random_tensor({4, 23, 19}, 2, dtype);
+      EXPECT_EQ(compare(grouped_matmul(x, weight, offsets),
+                        ref::grouped_matmul(values(x), values(weight), 19, 23, offsets)),
+                "")
+          << dtype;
     }
 }
 
 TEST(GroupedMatmul, HasTheGradientsOfFiniteDifferences) {
   const std::vector<int64_t> offsets{0, 3, 3, 8};
-  EXPECT_EQ(check_gradients([=](const Inputs& in) { return grouped_matmul(in[0], in[1], offsets); }, {random_tensor({8, 3}, 1), random_tensor({3, 5, 3}, 2)}), "");
+  EXPECT_EQ(check_gradients([=](const Inputs& in) { return grouped_matmul(in[0], in[1], offsets); },
+                            {random_tensor({8, 3}, 1), random_tensor({3, 5, 3}, 2)}),
+            "");
 }
 
 TEST(GroupedMatmul, GivesZeroGradientToAnExpertWithoutRows) {
   const std::vector<int64_t> offsets{0, 3, 3, 8};
-  const Inputs gradients = compute_gradients([=](const Inputs& in) { return grouped_matmul(in[0], in[1], offsets); },
-                                             {random_tensor({8, 3}, 1, at::kBFloat16), random_tensor({3, 5, 3}, 2, at::kBFloat16)});
+  const Inputs gradients = compute_gradients(
+      [=](const Inputs& in) { return grouped_matmul(in[0], in[1], offsets); },
+      {random_tensor({8, 3}, 1, at::kBFloat16), random_tensor({3, 5, 3}, 2, at::kBFloat16)});
   for (const double g : values(gradients[1].select(0, 1))) EXPECT_EQ(g, 0);
 }
 
@@ -112,13 +130,18 @@ TEST(GroupedMatmul, RefusesOffsetsThatDoNotFit) {
 TEST(ExpertOps, GiveTheSameBytesWithOneAndTwoThreads) {
   for (const auto dtype : kDtypes) {
     Routing routing = make_routing(501, 7, 2);
-    const at::Tensor x = random_tensor({501, 65}, 1, dtype), weight = random_tensor({7, 33, 65}, 2, dtype);
+    const at::Tensor x = random_tensor({501, 65}, 1, dtype),
+                     weight = random_tensor({7, 33, 65}, 2, dtype);
     auto op = [&](const Inputs& in) {
       Routing moved = routing;
       moved.combine_weight_A = in[2];
-      return combine(grouped_matmul(dispatch(in[0], routing), in[1], routing.expert_offsets), moved);
+      return combine(grouped_matmul(dispatch(in[0], routing), in[1], routing.expert_offsets),
+                     moved);
     };
-    EXPECT_EQ(compare_threads([&] { return compute_gradients(op, {x, weight, routing.combine_weight_A}); }), "");
+    EXPECT_EQ(compare_threads([&] {
+                return compute_gradients(op, {x, weight, routing.combine_weight_A});
+              }),
+              "");
   }
 }
 
@@ -130,9 +153,11 @@ TEST(AssignSlots, TakesRequestsInOrderUntilTheCapacity) {
   const SlotAssignment all = assign_slots(requests, 3, {0});
   EXPECT_EQ(all.kept, (std::vector<int64_t>{2, 5, 0, 1, 3, 4}));
   const SlotAssignment grouped = assign_slots(requests, 3, {1, 1}, {1, 0, 1, 1, 0, 0});
-  EXPECT_EQ(grouped.kept, (std::vector<int64_t>{5, 2, 1, 0})) << "group 0 before group 1 inside an expert";
+  EXPECT_EQ(grouped.kept, (std::vector<int64_t>{5, 2, 1, 0}))
+      << "group 0 before group 1 inside an expert";
   const SlotAssignment uneven = assign_slots(requests, 3, {2, 0}, {1, 0, 1, 0, 0, 0});
-  EXPECT_EQ(uneven.kept, (std::vector<int64_t>{5, 2, 1, 3, 0})) << "two in group 0, no limit in group 1";
+  EXPECT_EQ(uneven.kept, (std::vector<int64_t>{5, 2, 1, 3, 0}))
+      << "two in group 0, no limit in group 1";
   EXPECT_THROW(assign_slots({{0, 0}}, 3, {0}, {1}), Error) << "a group without a capacity";
   EXPECT_EQ(assign_slots({}, 2, {3}).expert_offsets, (std::vector<int64_t>{0, 0, 0}));
   EXPECT_THROW(assign_slots({{0, 3}}, 3, {0}), Error);
@@ -150,15 +175,18 @@ TEST(AssignSlots, NeverPassesTheCapacityAndFillsItWhereAskedFor) {
     std::vector<int64_t> groups;
     for (int64_t t = 0; t < num_tokens; ++t) groups.push_back(stream.between(0, num_groups - 1));
     std::vector<AssignmentRequest> requests;
-    for (int64_t t = 0; t < num_tokens; ++t) requests.push_back({t, stream.between(0, num_experts - 1)});
+    for (int64_t t = 0; t < num_tokens; ++t)
+      requests.push_back({t, stream.between(0, num_experts - 1)});
     const SlotAssignment slots = assign_slots(requests, num_experts, capacities, groups);
     std::map<std::pair<int64_t, int64_t>, int64_t> asked, given;
     std::vector<bool> is_kept(requests.size());
-    for (const auto& [token, expert] : requests) ++asked[{expert, groups[static_cast<size_t>(token)]}];
+    for (const auto& [token, expert] : requests)
+      ++asked[{expert, groups[static_cast<size_t>(token)]}];
     ASSERT_EQ(slots.expert_offsets.size(), static_cast<size_t>(num_experts) + 1);
     ASSERT_EQ(slots.expert_offsets.back(), static_cast<int64_t>(slots.kept.size()));
     for (int64_t e = 0; e < num_experts; ++e)
-      for (int64_t i = slots.expert_offsets[static_cast<size_t>(e)]; i < slots.expert_offsets[static_cast<size_t>(e) + 1]; ++i) {
+      for (int64_t i = slots.expert_offsets[static_cast<size_t>(e)];
+           i < slots.expert_offsets[static_cast<size_t>(e) + 1]; ++i) {
         const auto index = static_cast<size_t>(slots.kept[static_cast<size_t>(i)]);
         EXPECT_EQ(requests[index].expert, e);
         EXPECT_FALSE(is_kept[index]);

@@ -18,7 +18,8 @@ const std::vector<at::IntArrayRef::value_type> kRows{1, 7, 33, 131};
 
 Noise make_noise(int64_t count, uint64_t key = 0x1234567) {
   std::vector<int64_t> keys;
-  for (int64_t i = 0; i < count; ++i) keys.push_back(static_cast<int64_t>(mix64(static_cast<uint64_t>(i) + 17)));
+  for (int64_t i = 0; i < count; ++i)
+    keys.push_back(static_cast<int64_t>(mix64(static_cast<uint64_t>(i) + 17)));
   return {.key = key, .token_keys = index_tensor(keys)};
 }
 
@@ -28,49 +29,66 @@ TEST(RmsNorm, EqualsTheLoopVersion) {
   for (const auto dtype : kDtypes)
     for (const int64_t rows : kRows)
       for (const int64_t width : {1, 5, 16, 67, 512}) {
-        const at::Tensor x = random_tensor({rows, width}, 1, dtype, 3), weight = random_tensor({width}, 2, dtype == at::kDouble ? dtype : at::kFloat);
-        EXPECT_EQ(compare(rms_norm(x, weight, 1e-6), ref::rms_norm(values(x), values(weight), 1e-6)), "") << dtype << rows << "x" << width;
+        const at::Tensor x = random_tensor({rows, width}, 1, dtype, 3),
+                         weight =
+                             random_tensor({width}, 2, dtype == at::kDouble ? dtype : at::kFloat);
+        EXPECT_EQ(
+            compare(rms_norm(x, weight, 1e-6), ref::rms_norm(values(x), values(weight), 1e-6)), "")
+            << dtype << rows << "x" << width;
       }
 }
 
 TEST(RmsNorm, TakesStridedInputAndWeightsOfTheInputsType) {
-  const at::Tensor x = random_tensor({7, 3, 10}, 1, at::kBFloat16).transpose(0, 1), weight = random_tensor({10}, 2, at::kBFloat16);
+  const at::Tensor x = random_tensor({7, 3, 10}, 1, at::kBFloat16).transpose(0, 1),
+                   weight = random_tensor({10}, 2, at::kBFloat16);
   const at::Tensor y = rms_norm(x, weight, 1e-6);
   EXPECT_EQ(y.scalar_type(), at::kBFloat16);
   EXPECT_EQ(compare(y, ref::rms_norm(values(x), values(weight), 1e-6)), "");
 }
 
 TEST(RmsNorm, HasTheGradientsOfFiniteDifferences) {
-  EXPECT_EQ(check_gradients([](const Inputs& in) { return rms_norm(in[0], in[1], 1e-6); }, {random_tensor({3, 2, 7}, 1), random_tensor({7}, 2)}), "");
-  EXPECT_EQ(check_gradients([](const Inputs& in) { return rms_norm(in[0], in[1], 1e-6); }, {random_tensor({37, 9}, 1), random_tensor({9}, 2)}), "");
+  EXPECT_EQ(check_gradients([](const Inputs& in) { return rms_norm(in[0], in[1], 1e-6); },
+                            {random_tensor({3, 2, 7}, 1), random_tensor({7}, 2)}),
+            "");
+  EXPECT_EQ(check_gradients([](const Inputs& in) { return rms_norm(in[0], in[1], 1e-6); },
+                            {random_tensor({37, 9}, 1), random_tensor({9}, 2)}),
+            "");
 }
 
 TEST(RmsNorm, GivesTheGradientOfAWeightOfAnotherType) {
-  const at::Tensor x = random_tensor({40, 24}, 1, at::kBFloat16), weight = random_tensor({24}, 2, at::kFloat);
+  const at::Tensor x = random_tensor({40, 24}, 1, at::kBFloat16),
+                   weight = random_tensor({24}, 2, at::kFloat);
   auto op = [](const Inputs& in) { return rms_norm(in[0], in[1], 1e-6); };
-  const Inputs narrow = compute_gradients(op, {x, weight}), wide = compute_gradients(op, {x.to(at::kDouble), weight.to(at::kDouble)});
+  const Inputs narrow = compute_gradients(op, {x, weight}),
+               wide = compute_gradients(op, {x.to(at::kDouble), weight.to(at::kDouble)});
   EXPECT_EQ(narrow[0].scalar_type(), at::kBFloat16);
   EXPECT_EQ(narrow[1].scalar_type(), at::kFloat);
   EXPECT_EQ(compare(values(narrow[0]), values(wide[0]), {1e-2, 1e-2}), "");
-  EXPECT_EQ(compare(values(narrow[1]), values(wide[1]), {5e-2, 1e-2}), "");  // the gradient given is rounded to bfloat16
+  EXPECT_EQ(compare(values(narrow[1]), values(wide[1]), {5e-2, 1e-2}),
+            "");  // the gradient given is rounded to bfloat16
 }
 
-TEST(RmsNorm, RefusesAWeightOfAnotherWidth) { EXPECT_THROW(rms_norm(random_tensor({2, 3}, 1), random_tensor({4}, 1), 1e-6), Error); }
+TEST(RmsNorm, RefusesAWeightOfAnotherWidth) {
+  EXPECT_THROW(rms_norm(random_tensor({2, 3}, 1), random_tensor({4}, 1), 1e-6), Error);
+}
 
 // ---- activation
 
 TEST(GatedGelu, EqualsTheLoopVersion) {
   for (const auto dtype : kDtypes)
     for (const int64_t width : {1, 15, 16, 131, 1000}) {
-      const at::Tensor gate = random_tensor({5, width}, 1, dtype, 3), up = random_tensor({5, width}, 2, dtype);
-      EXPECT_EQ(compare(gated_gelu(gate, up), ref::gated_gelu(values(gate), values(up))), "") << dtype << width;
+      const at::Tensor gate = random_tensor({5, width}, 1, dtype, 3),
+                       up = random_tensor({5, width}, 2, dtype);
+      EXPECT_EQ(compare(gated_gelu(gate, up), ref::gated_gelu(values(gate), values(up))), "")
+          << dtype << width;
       EXPECT_EQ(compare(gelu(gate), ref::gelu(values(gate))), "");
       EXPECT_EQ(compare(relu(gate), ref::relu(values(gate))), "");
     }
 }
 
 TEST(GatedGelu, HoldsAtTheEnds) {
-  const at::Tensor gate = random_tensor({1, 40}, 1, at::kFloat, 60), up = random_tensor({1, 40}, 2, at::kFloat);
+  const at::Tensor gate = random_tensor({1, 40}, 1, at::kFloat, 60),
+                   up = random_tensor({1, 40}, 2, at::kFloat);
   EXPECT_EQ(compare(gated_gelu(gate, up), ref::gated_gelu(values(gate), values(up))), "");
   const at::Tensor huge = random_tensor({1, 40}, 1, at::kFloat, 1e18);
   EXPECT_EQ(compare(gated_gelu(huge, up), ref::gated_gelu(values(huge), values(up))), "");
@@ -82,11 +100,17 @@ TEST(GatedGelu, TakesHalvesOfOneProjection) {
   EXPECT_EQ(compare(gated_gelu(gate, up), ref::gated_gelu(values(gate), values(up))), "");
   const at::Tensor swapped = random_tensor({6, 2, 19}, 3, at::kFloat).transpose(0, 1);
   EXPECT_EQ(compare(gated_gelu(gate, swapped), ref::gated_gelu(values(gate), values(swapped))), "");
-  EXPECT_EQ(check_gradients([](const Inputs& in) { return gated_gelu(in[0].narrow(1, 0, 3), in[0].narrow(1, 3, 3)); }, {random_tensor({4, 6}, 1)}), "");
+  EXPECT_EQ(
+      check_gradients(
+          [](const Inputs& in) { return gated_gelu(in[0].narrow(1, 0, 3), in[0].narrow(1, 3, 3)); },
+          {random_tensor({4, 6}, 1)}),
+      "");
 }
 
 TEST(GatedGelu, HasTheGradientsOfFiniteDifferences) {
-  EXPECT_EQ(check_gradients([](const Inputs& in) { return gated_gelu(in[0], in[1]); }, {random_tensor({3, 11}, 1, at::kDouble, 2), random_tensor({3, 11}, 2)}), "");
+  EXPECT_EQ(check_gradients([](const Inputs& in) { return gated_gelu(in[0], in[1]); },
+                            {random_tensor({3, 11}, 1, at::kDouble, 2), random_tensor({3, 11}, 2)}),
+            "");
 }
 
 // ---- noise
@@ -97,8 +121,14 @@ TEST(Dropout, EqualsTheLoopVersion) {
       for (const double rate : {0.1, 0.5}) {
         const at::Tensor x = random_tensor({9, width}, 1, dtype);
         const Noise noise = make_noise(9);
-        EXPECT_EQ(compare(dropout(x, rate, noise), ref::dropout(values(x), rate, noise.key, indices(noise.token_keys))), "") << dtype << width;
-        EXPECT_EQ(compare(jitter(x, rate, noise), ref::jitter(values(x), rate, noise.key, indices(noise.token_keys))), "") << dtype << width;
+        EXPECT_EQ(compare(dropout(x, rate, noise),
+                          ref::dropout(values(x), rate, noise.key, indices(noise.token_keys))),
+                  "")
+            << dtype << width;
+        EXPECT_EQ(compare(jitter(x, rate, noise),
+                          ref::jitter(values(x), rate, noise.key, indices(noise.token_keys))),
+                  "")
+            << dtype << width;
       }
 }
 
@@ -119,18 +149,27 @@ TEST(Dropout, KeepsTheStatedShareAndTheMean) {
 
 TEST(Dropout, GivesATokenItsNoiseWhateverTheRow) {
   const at::Tensor ones = constant_tensor({6, 77}, 1);
-  const at::Tensor forwards = dropout(ones, 0.3, {.key = 5, .token_keys = index_tensor({11, 12, 13, 14, 15, 16})});
-  const at::Tensor backwards = dropout(ones, 0.3, {.key = 5, .token_keys = index_tensor({16, 15, 14, 13, 12, 11})});
+  const at::Tensor forwards =
+      dropout(ones, 0.3, {.key = 5, .token_keys = index_tensor({11, 12, 13, 14, 15, 16})});
+  const at::Tensor backwards =
+      dropout(ones, 0.3, {.key = 5, .token_keys = index_tensor({16, 15, 14, 13, 12, 11})});
   EXPECT_EQ(compare_bytes(forwards, backwards.flip(0)), "");
-  const at::Tensor batch = dropout(ones.view({2, 3, 77}), 0.3, {.key = 5, .token_keys = index_tensor({11, 12, 13, 14, 15, 16}, {2, 3})});
+  const at::Tensor batch =
+      dropout(ones.view({2, 3, 77}), 0.3,
+              {.key = 5, .token_keys = index_tensor({11, 12, 13, 14, 15, 16}, {2, 3})});
   EXPECT_EQ(compare_bytes(forwards, batch.view({6, 77})), "");
-  const at::Tensor other = dropout(ones, 0.3, {.key = 6, .token_keys = index_tensor({11, 12, 13, 14, 15, 16})});
+  const at::Tensor other =
+      dropout(ones, 0.3, {.key = 6, .token_keys = index_tensor({11, 12, 13, 14, 15, 16})});
   EXPECT_NE(compare_bytes(forwards, other), "");
 }
 
 TEST(Dropout, HasTheGradientsOfFiniteDifferences) {
-  EXPECT_EQ(check_gradients([](const Inputs& in) { return dropout(in[0], 0.4, make_noise(6)); }, {random_tensor({2, 3, 9}, 1)}), "");
-  EXPECT_EQ(check_gradients([](const Inputs& in) { return jitter(in[0], 0.1, make_noise(6)); }, {random_tensor({2, 3, 9}, 1)}), "");
+  EXPECT_EQ(check_gradients([](const Inputs& in) { return dropout(in[0], 0.4, make_noise(6)); },
+                            {random_tensor({2, 3, 9}, 1)}),
+            "");
+  EXPECT_EQ(check_gradients([](const Inputs& in) { return jitter(in[0], 0.1, make_noise(6)); },
+                            {random_tensor({2, 3, 9}, 1)}),
+            "");
 }
 
 TEST(Dropout, ReturnsTheInputAtRateZeroAndRefusesRateOne) {
@@ -149,8 +188,10 @@ TEST(RelativePositionBucket, EqualsTheGoldenTables) {
   for (const auto& table : golden.at("tables")) {
     ++num_tables;
     for (size_t i = 0; i < golden.at("relative_positions").size(); ++i)
-      ASSERT_EQ(relative_position_bucket(golden.at("relative_positions")[i], table.at("bidirectional"), table.at("num_buckets"), table.at("max_distance")),
-                table.at("buckets")[i].get<int64_t>())
+      ASSERT_EQ(
+          relative_position_bucket(golden.at("relative_positions")[i], table.at("bidirectional"),
+                                   table.at("num_buckets"), table.at("max_distance")),
+          table.at("buckets")[i].get<int64_t>())
           << golden.at("relative_positions")[i];
   }
   EXPECT_GT(num_tables, 1);
@@ -161,29 +202,42 @@ TEST(RelativePositionBias, EqualsTheLoopVersion) {
     for (const int64_t offset : {0, 13})
       for (const auto dtype : {at::kFloat, at::kDouble}) {
         const at::Tensor table = random_tensor({32, 3}, 1, dtype);
-        const at::Tensor bias = relative_position_bias(table, 37, 201, offset, is_bidirectional, 128);
+        const at::Tensor bias =
+            relative_position_bias(table, 37, 201, offset, is_bidirectional, 128);
         EXPECT_EQ(bias.sizes(), (at::IntArrayRef{3, 37, 201}));
-        EXPECT_EQ(compare(bias, ref::relative_position_bias(values(table), 3, 37, 201, offset, is_bidirectional, 128)), "");
+        EXPECT_EQ(compare(bias, ref::relative_position_bias(values(table), 3, 37, 201, offset,
+                                                            is_bidirectional, 128)),
+                  "");
       }
 }
 
 TEST(RelativePositionBias, HasTheGradientsOfFiniteDifferences) {
   for (const bool is_bidirectional : {true, false})
-    EXPECT_EQ(check_gradients([=](const Inputs& in) { return relative_position_bias(in[0], 5, 23, 2, is_bidirectional, 16); }, {random_tensor({8, 3}, 1)}), "");
+    EXPECT_EQ(check_gradients(
+                  [=](const Inputs& in) {
+                    return relative_position_bias(in[0], 5, 23, 2, is_bidirectional, 16);
+                  },
+                  {random_tensor({8, 3}, 1)}),
+              "");
 }
 
 TEST(RelativePositionBias, IsFp32ForABfloat16Table) {
   const at::Tensor table = random_tensor({32, 2}, 1, at::kBFloat16);
   const at::Tensor bias = relative_position_bias(table, 4, 4, 0, true, 128);
   EXPECT_EQ(bias.scalar_type(), at::kFloat);
-  EXPECT_EQ(compute_gradients([](const Inputs& in) { return relative_position_bias(in[0], 4, 4, 0, true, 128); }, {table})[0].scalar_type(), at::kBFloat16);
+  EXPECT_EQ(compute_gradients(
+                [](const Inputs& in) { return relative_position_bias(in[0], 4, 4, 0, true, 128); },
+                {table})[0]
+                .scalar_type(),
+            at::kBFloat16);
 }
 
 // ---- cross-entropy
 
 std::vector<int64_t> make_labels(int64_t count, int64_t num_classes) {
   std::vector<int64_t> labels;
-  for (int64_t i = 0; i < count; ++i) labels.push_back(i % 5 == 3 ? -100 : (i * 7919) % num_classes);
+  for (int64_t i = 0; i < count; ++i)
+    labels.push_back(i % 5 == 3 ? -100 : (i * 7919) % num_classes);
   return labels;
 }
 
@@ -195,20 +249,31 @@ TEST(CrossEntropy, EqualsTheLoopVersion) {
         const auto labels = make_labels(11, width);
         const at::Tensor loss = cross_entropy(logits, index_tensor(labels), z);
         EXPECT_EQ(loss.scalar_type(), dtype == at::kDouble ? at::kDouble : at::kFloat);
-        EXPECT_EQ(compare(loss, ref::cross_entropy(values(logits), labels, z)), "") << dtype << width;
-        EXPECT_EQ(compare(label_log_probability(logits, index_tensor(labels)), ref::label_log_probability(values(logits), labels)), "");
+        EXPECT_EQ(compare(loss, ref::cross_entropy(values(logits), labels, z)), "")
+            << dtype << width;
+        EXPECT_EQ(compare(label_log_probability(logits, index_tensor(labels)),
+                          ref::label_log_probability(values(logits), labels)),
+                  "");
       }
 }
 
 TEST(CrossEntropy, HasTheGradientsOfFiniteDifferences) {
   for (const double z : {0.0, 0.1})
-    EXPECT_EQ(check_gradients([=](const Inputs& in) { return cross_entropy(in[0], index_tensor(make_labels(7, 19)), z); }, {random_tensor({7, 19}, 1)}), "");
+    EXPECT_EQ(check_gradients(
+                  [=](const Inputs& in) {
+                    return cross_entropy(in[0], index_tensor(make_labels(7, 19)), z);
+                  },
+                  {random_tensor({7, 19}, 1)}),
+              "");
 }
 
 TEST(CrossEntropy, WritesGradientsInTheTypeOfTheLogits) {
   const at::Tensor logits = random_tensor({7, 131}, 1, at::kBFloat16, 4);
-  auto op = [](const Inputs& in) { return cross_entropy(in[0], index_tensor(make_labels(7, 131))); };
-  const Inputs narrow = compute_gradients(op, {logits}), wide = compute_gradients(op, {logits.to(at::kDouble)});
+  auto op = [](const Inputs& in) {
+    return cross_entropy(in[0], index_tensor(make_labels(7, 131)));
+  };
+  const Inputs narrow = compute_gradients(op, {logits}),
+               wide = compute_gradients(op, {logits.to(at::kDouble)});
   EXPECT_EQ(narrow[0].scalar_type(), at::kBFloat16);
   EXPECT_EQ(compare(narrow[0], values(wide[0])), "");
 }
@@ -216,7 +281,9 @@ TEST(CrossEntropy, WritesGradientsInTheTypeOfTheLogits) {
 TEST(CrossEntropy, HoldsForHugeLogits) {
   const at::Tensor logits = random_tensor({5, 40}, 1, at::kFloat, 1e4);
   const auto labels = make_labels(5, 40);
-  EXPECT_EQ(compare(cross_entropy(logits, index_tensor(labels)), ref::cross_entropy(values(logits), labels, 0)), "");
+  EXPECT_EQ(compare(cross_entropy(logits, index_tensor(labels)),
+                    ref::cross_entropy(values(logits), labels, 0)),
+            "");
 }
 
 TEST(CrossEntropy, RefusesALabelOutsideTheVocabulary) {
@@ -228,10 +295,12 @@ TEST(CrossEntropy, RefusesALabelOutsideTheVocabulary) {
 
 TEST(TransformerOps, GiveTheSameBytesWithOneAndTwoThreads) {
   for (const auto dtype : kDtypes) {
-    const at::Tensor x = random_tensor({301, 131}, 1, dtype), weight = random_tensor({131}, 2), up = random_tensor({301, 131}, 3, dtype);
+    const at::Tensor x = random_tensor({301, 131}, 1, dtype), weight = random_tensor({131}, 2),
+                     up = random_tensor({301, 131}, 3, dtype);
     auto op = [](const Inputs& in) {
       const at::Tensor normed = rms_norm(in[0], in[1], 1e-6);
-      return cross_entropy(dropout(gated_gelu(normed, in[2]), 0.1, make_noise(301)), index_tensor(make_labels(301, 131)), 1e-4);
+      return cross_entropy(dropout(gated_gelu(normed, in[2]), 0.1, make_noise(301)),
+                           index_tensor(make_labels(301, 131)), 1e-4);
     };
     EXPECT_EQ(compare_threads([&] {
                 Inputs all = compute_gradients(op, {x, weight, up});
@@ -240,7 +309,13 @@ TEST(TransformerOps, GiveTheSameBytesWithOneAndTwoThreads) {
               }),
               "");
     const at::Tensor table = random_tensor({32, 7}, 4);
-    EXPECT_EQ(compare_threads([&] { return compute_gradients([](const Inputs& in) { return relative_position_bias(in[0], 97, 131, 0, true, 128); }, {table}); }), "");
+    EXPECT_EQ(
+        compare_threads([&] {
+          return compute_gradients(
+              [](const Inputs& in) { return relative_position_bias(in[0], 97, 131, 0, true, 128); },
+              {table});
+        }),
+        "");
   }
 }
 

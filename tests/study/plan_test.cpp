@@ -41,8 +41,10 @@ model = "moe"
   }
 
   std::map<std::string, std::string> keys(std::vector<std::string> overrides = {}) const {
-    for (const std::string setting : {"model.path=model", "data.train=train.jsonl", "eval.data=eval.jsonl"})
-      overrides.insert(overrides.begin(), setting.substr(0, setting.find('=') + 1) + (folder_ / setting.substr(setting.find('=') + 1)));
+    for (const std::string setting :
+         {"model.path=model", "data.train=train.jsonl", "eval.data=eval.jsonl"})
+      overrides.insert(overrides.begin(), setting.substr(0, setting.find('=') + 1) +
+                                              (folder_ / setting.substr(setting.find('=') + 1)));
     const Recipe recipe = load_recipe(folder_ / "recipe.toml", overrides);
     std::map<std::string, std::string> result;
     for (const auto& stage : make_plan(recipe)) result[stage.stage->stage->name()] = stage.key;
@@ -50,7 +52,8 @@ model = "moe"
   }
 
   // Names of the stages whose keys are not those of `before`.
-  static std::vector<std::string> changed(const std::map<std::string, std::string>& before, const std::map<std::string, std::string>& after) {
+  static std::vector<std::string> changed(const std::map<std::string, std::string>& before,
+                                          const std::map<std::string, std::string>& after) {
     std::vector<std::string> names;
     for (const auto& [name, key] : after)
       if (before.at(name) != key) names.push_back(name);
@@ -61,19 +64,24 @@ model = "moe"
   TemporaryFolder folder_;
 };
 
-TEST_F(PlanTest, KeysAreTheSameTwice) { EXPECT_EQ(keys(), keys()); }
+TEST_F(PlanTest, KeysAreTheSameTwice) {
+  EXPECT_EQ(keys(), keys());
+}
 
 TEST_F(PlanTest, ASettingChangesItsStageAndThoseBehindIt) {
   const auto before = keys();
   EXPECT_EQ(changed(before, keys({"stages.dense.train.steps=5"})), Names{"dense"});
-  EXPECT_EQ(changed(before, keys({"stages.moe.train.steps=5"})), (Names{"evaluate", "flops", "moe"}));
-  EXPECT_EQ(changed(before, keys({"stages.upcycle.moe.num_experts=4"})), (Names{"evaluate", "flops", "moe", "upcycle"}));
+  EXPECT_EQ(changed(before, keys({"stages.moe.train.steps=5"})),
+            (Names{"evaluate", "flops", "moe"}));
+  EXPECT_EQ(changed(before, keys({"stages.upcycle.moe.num_experts=4"})),
+            (Names{"evaluate", "flops", "moe", "upcycle"}));
   EXPECT_EQ(changed(before, keys({"eval.options.num_shots=2"})), Names{"evaluate"});
   EXPECT_EQ(changed(before, keys({"seed=2"})).size(), 5u);
 }
 
 TEST_F(PlanTest, LabelsAndCheckpointsChangeNoKey) {
-  EXPECT_EQ(keys(), keys({"stages.dense.arm=other", "train.checkpoint_every=7", "description=x", "name=y"}));
+  EXPECT_EQ(keys(), keys({"stages.dense.arm=other", "train.checkpoint_every=7", "description=x",
+                          "name=y"}));
 }
 
 TEST_F(PlanTest, AnInputsContentChangesTheKeyAndItsDateDoesNot) {
@@ -93,7 +101,8 @@ TEST_F(PlanTest, AModelsWeightsChangeTheKeyAndANoteBesideThemDoesNot) {
 }
 
 TEST_F(PlanTest, AMissingFileIsNamedWithItsKey) {
-  const std::string error = error_of(ErrorCode::NotFound, [&] { keys({"data.train=/no/such.jsonl"}); });
+  const std::string error =
+      error_of(ErrorCode::NotFound, [&] { keys({"data.train=/no/such.jsonl"}); });
   EXPECT_CONTAINS(error, "[data.train]");
   EXPECT_CONTAINS(error, "/no/such.jsonl");
 }
@@ -102,12 +111,17 @@ TEST_F(PlanTest, TheHeldOutClusterIsNeverTrainedOn) {
   std::string held_out;
   for (const auto& task : data::builtin::tasks())
     if (task.cluster == data::builtin::held_out_cluster()) held_out = task.name;
-  EXPECT_CONTAINS(error_of(ErrorCode::InvalidConfig, [&] { keys({"data.train=builtin:" + held_out}); }), "held-out");
+  EXPECT_CONTAINS(
+      error_of(ErrorCode::InvalidConfig, [&] { keys({"data.train=builtin:" + held_out}); }),
+      "held-out");
 }
 
 TEST_F(PlanTest, ImpossibleSettingsAreFoundBeforeAnythingRuns) {
-  EXPECT_CONTAINS(error_of(ErrorCode::InvalidConfig, [&] { keys({"stages.moe.train.steps=0"}); }), "stages.moe.train.steps");
-  EXPECT_CONTAINS(error_of(ErrorCode::InvalidConfig, [&] { keys({"stages.flops.train.train_flops=1e9"}); }), "match_train_flops");
+  EXPECT_CONTAINS(error_of(ErrorCode::InvalidConfig, [&] { keys({"stages.moe.train.steps=0"}); }),
+                  "stages.moe.train.steps");
+  EXPECT_CONTAINS(
+      error_of(ErrorCode::InvalidConfig, [&] { keys({"stages.flops.train.train_flops=1e9"}); }),
+      "match_train_flops");
   EXPECT_CONTAINS(error_of(ErrorCode::NotFound, [&] { keys({"eval.data=builtin:sean"}); }), "seen");
 }
 

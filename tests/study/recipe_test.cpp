@@ -41,7 +41,9 @@ vocabulary = "vocabulary"
 kind = "vocabulary"
 )";
 
-Recipe parse(const std::string& text) { return parse_recipe(parse_toml(text, "x.toml"), "x.toml"); }
+Recipe parse(const std::string& text) {
+  return parse_recipe(parse_toml(text, "x.toml"), "x.toml");
+}
 
 // The recipe with one line replaced, or with lines added at its end.
 std::string with(std::string text, const std::string& from, const std::string& to) {
@@ -66,7 +68,8 @@ int64_t steps_of(const Recipe& recipe, const std::string& stage) {
 
 TEST(Recipe, PutsEveryStageBehindThoseItNeeds) {
   const Recipe recipe = parse(kRecipe);
-  EXPECT_EQ(order_of(recipe), (std::vector<std::string>{"vocabulary", "init", "pretrain", "tune", "evaluate"}));
+  EXPECT_EQ(order_of(recipe),
+            (std::vector<std::string>{"vocabulary", "init", "pretrain", "tune", "evaluate"}));
   EXPECT_EQ(recipe.file_order.front(), "evaluate");
 }
 
@@ -79,7 +82,9 @@ TEST(Recipe, ATrainTableOfAStageWinsOverTheTopLevelOne) {
   EXPECT_EQ(config.find("train")->find("seed")->integer, 3);
 }
 
-TEST(Recipe, AnArmIsInheritedFromTheModelThatIsEvaluated) { EXPECT_EQ(parse(kRecipe).find("evaluate").stage->arm, "dense"); }
+TEST(Recipe, AnArmIsInheritedFromTheModelThatIsEvaluated) {
+  EXPECT_EQ(parse(kRecipe).find("evaluate").stage->arm, "dense");
+}
 
 TEST(Recipe, TheResolvedRecipeParsesToItself) {
   const Recipe recipe = parse(kRecipe);
@@ -96,37 +101,49 @@ TEST(Recipe, AnUnknownKeyIsAnErrorWithTheNearestOne) {
   EXPECT_CONTAINS(below, "stages.tune.train");
   EXPECT_CONTAINS(below, "'steps'");
   EXPECT_CONTAINS(below, "x.toml:");
-  EXPECT_CONTAINS(config_error(with(kRecipe, "kind = \"init\"", "kind = \"init\"\nevery = 2")), "every");
+  EXPECT_CONTAINS(config_error(with(kRecipe, "kind = \"init\"", "kind = \"init\"\nevery = 2")),
+                  "every");
 }
 
 TEST(Recipe, AnUnknownStageIsAnErrorWithTheNearestOne) {
-  const std::string error = config_error(with(kRecipe, "model = \"pretrain\"", "model = \"pretrian\""));
+  const std::string error =
+      config_error(with(kRecipe, "model = \"pretrain\"", "model = \"pretrian\""));
   EXPECT_CONTAINS(error, "[stages.tune.model]");
   EXPECT_CONTAINS(error, "did you mean 'pretrain'");
 }
 
 TEST(Recipe, AStageOfTheWrongKindIsAnError) {
-  EXPECT_CONTAINS(config_error(with(kRecipe, "model = \"pretrain\"", "model = \"vocabulary\"")), "'vocabulary' is a stage of kind vocabulary");
-  EXPECT_CONTAINS(config_error(with(kRecipe, "vocabulary = \"vocabulary\"", "vocabulary = \"tune\"")), "makes a vocabulary");
-  EXPECT_CONTAINS(config_error(with(kRecipe, "train.steps = 9", "match_train_flops = \"init\"")), "one that trains");
+  EXPECT_CONTAINS(config_error(with(kRecipe, "model = \"pretrain\"", "model = \"vocabulary\"")),
+                  "'vocabulary' is a stage of kind vocabulary");
+  EXPECT_CONTAINS(
+      config_error(with(kRecipe, "vocabulary = \"vocabulary\"", "vocabulary = \"tune\"")),
+      "makes a vocabulary");
+  EXPECT_CONTAINS(config_error(with(kRecipe, "train.steps = 9", "match_train_flops = \"init\"")),
+                  "one that trains");
 }
 
 TEST(Recipe, ACycleIsAnErrorThatNamesIt) {
-  EXPECT_CONTAINS(config_error(with(kRecipe, "model = \"init\"", "model = \"tune\"")), "tune -> pretrain -> tune");
+  EXPECT_CONTAINS(config_error(with(kRecipe, "model = \"init\"", "model = \"tune\"")),
+                  "tune -> pretrain -> tune");
 }
 
 TEST(Recipe, AMissingKeyIsAnErrorThatSaysHowToGiveIt) {
   EXPECT_CONTAINS(config_error(with(kRecipe, "seed = 3", "")), "[seed] missing");
   EXPECT_CONTAINS(config_error(with(kRecipe, "kind = \"init\"", "")), "[stages.init.kind] missing");
-  EXPECT_CONTAINS(config_error(with(kRecipe, "vocabulary = \"vocabulary\"", "")), "[stages.init.vocabulary] missing");
-  EXPECT_CONTAINS(config_error(with(kRecipe, "train = \"builtin:train\"", "")), "--set data.train=PATH");
-  EXPECT_CONTAINS(config_error(with(kRecipe, "data = \"builtin:seen, builtin:held-out\"", "")), "--set eval.data=PATH");
-  EXPECT_CONTAINS(config_error(with(kRecipe, "model = \"init\"", "")), "--set model.path=HF_FOLDER");
+  EXPECT_CONTAINS(config_error(with(kRecipe, "vocabulary = \"vocabulary\"", "")),
+                  "[stages.init.vocabulary] missing");
+  EXPECT_CONTAINS(config_error(with(kRecipe, "train = \"builtin:train\"", "")),
+                  "--set data.train=PATH");
+  EXPECT_CONTAINS(config_error(with(kRecipe, "data = \"builtin:seen, builtin:held-out\"", "")),
+                  "--set eval.data=PATH");
+  EXPECT_CONTAINS(config_error(with(kRecipe, "model = \"init\"", "")),
+                  "--set model.path=HF_FOLDER");
   EXPECT_CONTAINS(config_error("seed = 1"), "[stages] missing");
 }
 
 TEST(Recipe, AnUnknownKindIsAnErrorWithTheNearestOne) {
-  EXPECT_CONTAINS(config_error(with(kRecipe, "kind = \"pretrain\"", "kind = \"pretrian\"")), "did you mean 'pretrain'");
+  EXPECT_CONTAINS(config_error(with(kRecipe, "kind = \"pretrain\"", "kind = \"pretrian\"")),
+                  "did you mean 'pretrain'");
 }
 
 TEST(Recipe, AValueOfTheWrongTypeIsAnErrorWithItsPlace) {
@@ -135,13 +152,17 @@ TEST(Recipe, AValueOfTheWrongTypeIsAnErrorWithItsPlace) {
 }
 
 TEST(Recipe, TwoEvaluationsOfOneArmOnOneSuiteAreAnError) {
-  const std::string twice = kRecipe + "[stages.again]\nkind = \"evaluate\"\nmodel = \"tune\"\ndata = \"builtin:seen\"\n";
+  const std::string twice =
+      kRecipe + "[stages.again]\nkind = \"evaluate\"\nmodel = \"tune\"\ndata = \"builtin:seen\"\n";
   EXPECT_CONTAINS(config_error(twice), "both evaluate arm 'dense' on builtin:seen");
   EXPECT_NO_THROW(parse(twice + "arm = \"other\"\n"));
 }
 
 TEST(Recipe, AModelFolderThatIsNotThereIsAnError) {
-  EXPECT_CONTAINS(error_of(ErrorCode::NotFound, [] { parse(with(kRecipe, "model = \"init\"", "model = \"./no/such\"")); }), "./no/such");
+  EXPECT_CONTAINS(
+      error_of(ErrorCode::NotFound,
+               [] { parse(with(kRecipe, "model = \"init\"", "model = \"./no/such\"")); }),
+      "./no/such");
 }
 
 TEST(Recipe, AnIncludedFileGivesWhatTheOuterOneLeavesOut) {
@@ -161,7 +182,8 @@ TEST(Recipe, AnIncludeThatLeadsBackOrNowhereIsAnError) {
   put_file(folder / "a.toml", "include = \"b.toml\"\n");
   put_file(folder / "b.toml", "include = \"a.toml\"\n");
   put_file(folder / "c.toml", "include = \"d.toml\"\n");
-  EXPECT_CONTAINS(error_of(ErrorCode::InvalidConfig, [&] { load_recipe(folder / "a.toml"); }), "includes itself");
+  EXPECT_CONTAINS(error_of(ErrorCode::InvalidConfig, [&] { load_recipe(folder / "a.toml"); }),
+                  "includes itself");
   EXPECT_CONTAINS(error_of(ErrorCode::NotFound, [&] { load_recipe(folder / "c.toml"); }), "d.toml");
   EXPECT_CONTAINS(error_of(ErrorCode::NotFound, [&] { load_recipe(folder / "z.toml"); }), "z.toml");
 }
@@ -169,7 +191,9 @@ TEST(Recipe, AnIncludeThatLeadsBackOrNowhereIsAnError) {
 TEST(Recipe, AnOverrideWithAnUnknownKeyIsAnError) {
   const TemporaryFolder folder;
   put_file(folder / "a.toml", kRecipe);
-  EXPECT_CONTAINS(error_of(ErrorCode::InvalidConfig, [&] { load_recipe(folder / "a.toml", {"train.learning_rat=1"}); }), "learning_rate");
+  EXPECT_CONTAINS(error_of(ErrorCode::InvalidConfig,
+                           [&] { load_recipe(folder / "a.toml", {"train.learning_rat=1"}); }),
+                  "learning_rate");
 }
 
 TEST(Recipe, TheShippedRecipesParse) {
@@ -179,9 +203,11 @@ TEST(Recipe, TheShippedRecipesParse) {
   for (const auto& stage : quickstart.stages)
     if (stage.stage->output() == StageOutput::Evaluation) arms.insert(stage.stage->arm);
   EXPECT_EQ(arms, (std::set<std::string>{"dense", "moe", "dense-flops"}));
-  const std::string missing = error_of(ErrorCode::InvalidConfig, [&] { load_recipe(folder + "finetune.toml"); });
+  const std::string missing =
+      error_of(ErrorCode::InvalidConfig, [&] { load_recipe(folder + "finetune.toml"); });
   EXPECT_CONTAINS(missing, "[model.path] missing");
-  const Recipe finetune = load_recipe(folder + "finetune.toml", {"model.path=.", "data.train=x.jsonl", "eval.data=y.jsonl"});
+  const Recipe finetune = load_recipe(folder + "finetune.toml",
+                                      {"model.path=.", "data.train=x.jsonl", "eval.data=y.jsonl"});
   EXPECT_EQ(finetune.stages.size(), 5u);
 }
 

@@ -28,8 +28,10 @@ TEST(Report, HoldsArmsSuitesAndFigures) {
   const TemporaryFolder folder;
   write_planted_run(folder.path(), "plain");
   const std::string html = get_file(write_report(folder.path()));
-  for (const char* part : {"moe plain", "seen tasks", "easy subset", "50.0 [", "4.00 M", "1.20 M", "task plain", "Which arm won what", "The three axes",
-                           "\"load_variation\":[[0.5,0.5]]", "\"share\":[[0.75,0.25]]", "\"cross_entropy\":[2.25,2.25]", "name = &quot;plain&quot;"})
+  for (const char* part :
+       {"moe plain", "seen tasks", "easy subset", "50.0 [", "4.00 M", "1.20 M", "task plain",
+        "Which arm won what", "The three axes", "\"load_variation\":[[0.5,0.5]]",
+        "\"share\":[[0.75,0.25]]", "\"cross_entropy\":[2.25,2.25]", "name = &quot;plain&quot;"})
     EXPECT_CONTAINS(html, part);
 }
 
@@ -37,7 +39,8 @@ TEST(Report, EscapesEverythingThatAUserNamed) {
   const TemporaryFolder plain, nasty;
   write_planted_run(plain.path(), "plain");
   write_planted_run(nasty.path(), kNasty);
-  const std::string expected = get_file(write_report(plain.path())), html = get_file(write_report(nasty.path()));
+  const std::string expected = get_file(write_report(plain.path())),
+                    html = get_file(write_report(nasty.path()));
   EXPECT_FALSE(contains(html, kNasty));
   EXPECT_FALSE(contains(html, "<b>"));
   EXPECT_CONTAINS(html, escape_html(kNasty));
@@ -64,7 +67,8 @@ TEST(Report, AFolderWithoutARunIsAnError) {
   const TemporaryFolder folder;
   EXPECT_CONTAINS(error_of(ErrorCode::NotFound, [&] { write_report(folder.path()); }), "run.json");
   put_file(folder / "run.json", "{}");
-  EXPECT_CONTAINS(error_of(ErrorCode::CorruptFile, [&] { write_report(folder.path()); }), "run.json");
+  EXPECT_CONTAINS(error_of(ErrorCode::CorruptFile, [&] { write_report(folder.path()); }),
+                  "run.json");
 }
 
 TEST(Record, SurvivesItsFile) {
@@ -75,7 +79,8 @@ TEST(Record, SurvivesItsFile) {
   EXPECT_EQ(to_json(parse_record(to_json(*record), "x")), to_json(*record));
   EXPECT_EQ(record->model->num_experts, 8);
   EXPECT_FALSE(load_record(folder.path(), "nothing"));
-  EXPECT_CONTAINS(error_of(ErrorCode::CorruptFile, [] { parse_record(Json::object(), "here"); }), "here");
+  EXPECT_CONTAINS(error_of(ErrorCode::CorruptFile, [] { parse_record(Json::object(), "here"); }),
+                  "here");
 }
 
 TEST(Curves, LongFilesAreThinnedAndKeepTheirEnd) {

@@ -91,7 +91,9 @@ class RunTest : public testing::Test {
     set_interrupted(false);
   }
   RunOptions options(const std::string& out, std::vector<std::string> overrides = {}) const {
-    return {.recipe_path = folder_ / "tiny.toml", .overrides = std::move(overrides), .out = folder_ / out};
+    return {.recipe_path = folder_ / "tiny.toml",
+            .overrides = std::move(overrides),
+            .out = folder_ / out};
   }
   std::string weights(const std::string& out, const std::string& stage) const {
     return get_file(folder_ / (out + "/stages/" + stage + "/model/model.safetensors"));
@@ -105,7 +107,9 @@ TEST_F(RunTest, DoesEveryStageOnceAndThenOnlyWhatHasChanged) {
   const RunResult first = run(options("run"));
   EXPECT_EQ(first.done.size(), 10u);
   EXPECT_TRUE(first.skipped.empty());
-  for (const char* part : {"seen tasks", "held-out cluster", "dense-flops", "Same examples", "Same training FLOPs"}) EXPECT_CONTAINS(first.summary, part);
+  for (const char* part :
+       {"seen tasks", "held-out cluster", "dense-flops", "Same examples", "Same training FLOPs"})
+    EXPECT_CONTAINS(first.summary, part);
   EXPECT_TRUE(std::filesystem::exists(folder_ / "run/report/index.html"));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "run/recipe.toml"));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "run/eval/evaluate-moe.held-out.json"));
@@ -115,10 +119,12 @@ TEST_F(RunTest, DoesEveryStageOnceAndThenOnlyWhatHasChanged) {
   EXPECT_CONTAINS(lines_, "[study] tune-moe: unchanged, skipped");
   EXPECT_EQ(first.summary, second.summary);
 
-  EXPECT_EQ(run(options("run", {"stages.tune-dense.train.learning_rate=0.01"})).done, (Names{"tune-dense", "evaluate-dense"}));
+  EXPECT_EQ(run(options("run", {"stages.tune-dense.train.learning_rate=0.01"})).done,
+            (Names{"tune-dense", "evaluate-dense"}));
 
   std::filesystem::remove(folder_ / "run/stages/tune-moe/model/config.json");
-  EXPECT_EQ(run(options("run", {"stages.tune-dense.train.learning_rate=0.01"})).done, Names{"tune-moe"});
+  EXPECT_EQ(run(options("run", {"stages.tune-dense.train.learning_rate=0.01"})).done,
+            Names{"tune-moe"});
 }
 
 TEST_F(RunTest, TheResolvedRecipeGivesTheSameRun) {
@@ -131,7 +137,8 @@ TEST_F(RunTest, TheResolvedRecipeGivesTheSameRun) {
 
 TEST_F(RunTest, MatchedTrainingFlopsAreMatchedOverTheWholeChain) {
   const RunResult result = run(options("run"));
-  const Arm *dense = result.results.find_arm("dense"), *moe = result.results.find_arm("moe"), *flops = result.results.find_arm("dense-flops");
+  const Arm *dense = result.results.find_arm("dense"), *moe = result.results.find_arm("moe"),
+            *flops = result.results.find_arm("dense-flops");
   ASSERT_TRUE(dense && moe && flops);
   EXPECT_EQ(dense->training.num_examples, moe->training.num_examples);
   EXPECT_GT(moe->training.train_flops, dense->training.train_flops);
@@ -154,7 +161,8 @@ TEST_F(RunTest, AnInterruptedRunResumesToTheSameBytes) {
   const RunResult result = run(resumed);
   EXPECT_CONTAINS(lines_, "[study] tune-moe: continues");
   EXPECT_EQ(result.skipped, (Names{"vocabulary", "init", "pretrain", "tune-dense", "upcycle"}));
-  for (const char* stage : {"tune-moe", "tune-flops"}) EXPECT_EQ(weights("cut", stage), weights("whole", stage)) << stage;
+  for (const char* stage : {"tune-moe", "tune-flops"})
+    EXPECT_EQ(weights("cut", stage), weights("whole", stage)) << stage;
 }
 
 TEST_F(RunTest, WithoutResumeAnInterruptedStageBeginsAnewAndSaysSo) {
@@ -162,8 +170,10 @@ TEST_F(RunTest, WithoutResumeAnInterruptedStageBeginsAnewAndSaysSo) {
   EXPECT_CONTAINS(error_of(ErrorCode::Interrupted, [&] { run(options("cut")); }), "--resume");
   set_interrupted(false);
   interrupt_at_ = "[study] tune-dense: done";
-  EXPECT_CONTAINS(error_of(ErrorCode::Interrupted, [&] { run(options("cut")); }), "before stage 'upcycle'");
-  EXPECT_CONTAINS(lines_, "tune-dense: was interrupted; it begins anew (--resume would continue it)");
+  EXPECT_CONTAINS(error_of(ErrorCode::Interrupted, [&] { run(options("cut")); }),
+                  "before stage 'upcycle'");
+  EXPECT_CONTAINS(lines_,
+                  "tune-dense: was interrupted; it begins anew (--resume would continue it)");
 }
 
 }  // namespace

@@ -19,7 +19,9 @@ TEST(Grid, AlignsColumnsAndKeepsLinesTight) {
             "b              22\n");
 }
 
-TEST(Grid, ShortRowsAreLegal) { EXPECT_EQ(format_grid({{"a", "b"}, {"x"}}), "a  b\n----\nx\n"); }
+TEST(Grid, ShortRowsAreLegal) {
+  EXPECT_EQ(format_grid({{"a", "b"}, {"x"}}), "a  b\n----\nx\n");
+}
 
 TEST(Flops, HaveThreeDigitsAndAUnit) {
   EXPECT_EQ(format_flops(0), "0");
@@ -45,7 +47,8 @@ TEST(Cell, AllRightIsNotCertain) {
   EXPECT_LT(cell.ci_low, 0.99);
 }
 
-const Comparison* find(const std::vector<Comparison>& comparisons, const std::string& first, const std::string& second) {
+const Comparison* find(const std::vector<Comparison>& comparisons, const std::string& first,
+                       const std::string& second) {
   for (const auto& c : comparisons)
     if (c.first == first && c.second == second) return &c;
   return nullptr;
@@ -58,7 +61,9 @@ TEST(Comparison, SaysWhoWonOnWhichAxis) {
   ASSERT_TRUE(win);
   EXPECT_EQ(win->verdict, Verdict::FirstWins);
   EXPECT_EQ(win->axes, std::vector<std::string>{"examples"});
-  EXPECT_CONTAINS(to_sentence(*win), "Same examples, the suite: moe 80.0 % against dense 50.0 %, difference +30.0 points");
+  EXPECT_CONTAINS(
+      to_sentence(*win),
+      "Same examples, the suite: moe 80.0 % against dense 50.0 %, difference +30.0 points");
   EXPECT_CONTAINS(to_sentence(*win), "excludes zero: moe wins.");
   const Comparison* loss = find(comparisons, "moe", "dense-flops");
   ASSERT_TRUE(loss);
@@ -71,7 +76,8 @@ TEST(Comparison, SaysWhoWonOnWhichAxis) {
 TEST(Comparison, IsUndecidedWhereTheIntervalHoldsZero) {
   Results results = planted_results(80, 80, 80);
   // as many right, others right: the pairs differ, their mean does not
-  for (auto& task : results.arms[0].cells["suite"].tasks) std::reverse(task.correct.begin(), task.correct.end());
+  for (auto& task : results.arms[0].cells["suite"].tasks)
+    std::reverse(task.correct.begin(), task.correct.end());
   for (const auto& comparison : compare_arms(results)) {
     EXPECT_EQ(comparison.verdict, Verdict::Undecided);
     EXPECT_CONTAINS(to_sentence(comparison), "includes zero: undecided.");
@@ -97,12 +103,16 @@ TEST(Comparison, ArmsOfOneKindAreComparedWithTheFirst) {
 TEST(Chance, IsToldFromWhatIsAboveIt) {
   const auto sentences = describe_chance(planted_results(80, 50, 20));
   ASSERT_EQ(sentences.size(), 1u);
-  EXPECT_EQ(sentences[0], "Chance on the suite is 50.0 %; above it: moe; not to be told from it: dense; below it: dense-flops.");
+  EXPECT_EQ(sentences[0],
+            "Chance on the suite is 50.0 %; above it: moe; not to be told from it: dense; below "
+            "it: dense-flops.");
 }
 
 TEST(Summary, HoldsEveryArmAndFigure) {
   const std::string text = format_summary(planted_results(80, 50, 60));
-  for (const char* part : {"the suite", "dense-flops", "80.0 [", "chance", "4.00 M", "1.20 M", "1.20 T", "640", "1 min 5 s"}) EXPECT_CONTAINS(text, part);
+  for (const char* part : {"the suite", "dense-flops", "80.0 [", "chance", "4.00 M", "1.20 M",
+                           "1.20 T", "640", "1 min 5 s"})
+    EXPECT_CONTAINS(text, part);
   const Json json = to_json(planted_results(80, 50, 60));
   EXPECT_EQ(json["arms"]["moe"]["suites"]["the suite"]["value"], 0.8);
   EXPECT_EQ(json["comparisons"][0]["winner"], "moe");

@@ -1,4 +1,5 @@
-// Expected values from a pinned reference: tests/golden/<case> (its README says how they were made).
+// Expected values from a pinned reference: tests/golden/<case> (its README says how they were
+// made).
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Tensors with known values, and how they are compared. The checks return "" or a text that says what
-// is wrong, so that a test can also show that they object (tests/nn/context_test.cpp).
+// Tensors with known values, and how they are compared. The checks return "" or a text that says
+// what is wrong, so that a test can also show that they object (tests/nn/context_test.cpp).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -65,10 +65,10 @@ inline std::string compare(const at::Tensor& got, const at::Tensor& want, double
     if (num_wrong++ == 0 || !(difference(i) <= difference(worst))) worst = i;
   }
   if (num_wrong == 0) return "";
-  return std::to_string(num_wrong) + " of " + std::to_string(g.size()) + " elements differ; element " +
-         std::to_string(worst) + " is " + std::to_string(g[worst]) + ", expected " +
-         std::to_string(w[worst]) + " (difference " + std::to_string(difference(worst) * 1e9) +
-         "e-9)";
+  return std::to_string(num_wrong) + " of " + std::to_string(g.size()) +
+         " elements differ; element " + std::to_string(worst) + " is " + std::to_string(g[worst]) +
+         ", expected " + std::to_string(w[worst]) + " (difference " +
+         std::to_string(difference(worst) * 1e9) + "e-9)";
 }
 
 // "" where type, shape and every byte are the same.

@@ -15,29 +15,38 @@
 namespace flanmoe::train {
 namespace {
 
-constexpr const char* kGolden = FLANMOE_SOURCE_DIR "/tests/golden/optim/";  // tests/golden/README.md says what made it
+constexpr const char* kGolden =
+    FLANMOE_SOURCE_DIR "/tests/golden/optim/";  // tests/golden/README.md says what made it
 
 at::Tensor random_tensor(const std::vector<int64_t>& sizes, uint64_t seed, double scale = 1.0) {
   at::Tensor tensor = at::zeros(sizes, at::kFloat);
   const RandomKey key(seed, RandomPurpose::Generator);
   float* values = tensor.data_ptr<float>();
-  for (int64_t i = 0; i < tensor.numel(); ++i) values[i] = static_cast<float>(scale * key.normal(static_cast<uint64_t>(i)));
+  for (int64_t i = 0; i < tensor.numel(); ++i)
+    values[i] = static_cast<float>(scale * key.normal(static_cast<uint64_t>(i)));
   return tensor;
 }
 
-nn::Parameter make_parameter(const std::string& name, const at::Tensor& values, int expert_axis = -1) {
+nn::Parameter make_parameter(const std::string& name, const at::Tensor& values,
+                             int expert_axis = -1) {
   nn::ParameterTags tags;
   tags.expert_axis = expert_axis;
   return {name, values.detach().clone().requires_grad_(true), tags};
 }
 
-void set_gradient(nn::Parameter& parameter, const at::Tensor& gradient) { parameter.tensor.mutable_grad() = gradient.clone(); }
+void set_gradient(nn::Parameter& parameter, const at::Tensor& gradient) {
+  parameter.tensor.mutable_grad() = gradient.clone();
+}
 
-void expect_close(const at::Tensor& got, const at::Tensor& want, double atol, double rtol, const std::string& what) {
+void expect_close(const at::Tensor& got, const at::Tensor& want, double atol, double rtol,
+                  const std::string& what) {
   ASSERT_EQ(got.sizes(), want.sizes()) << what;
-  const at::Tensor a = got.detach().to(at::kDouble).contiguous(), b = want.to(at::kDouble).contiguous();
+  const at::Tensor a = got.detach().to(at::kDouble).contiguous(),
+                   b = want.to(at::kDouble).contiguous();
   const double *x = a.const_data_ptr<double>(), *y = b.const_data_ptr<double>();
-  for (int64_t i = 0; i < a.numel(); ++i) ASSERT_LE(std::abs(x[i] - y[i]), atol + rtol * std::abs(y[i])) << what << " [" << i << "] " << x[i] << " " << y[i];
+  for (int64_t i = 0; i < a.numel(); ++i)
+    ASSERT_LE(std::abs(x[i] - y[i]), atol + rtol * std::abs(y[i]))
+        << what << " [" << i << "] " << x[i] << " " << y[i];
 }
 
 OptimizerConfig golden_config(const Json& variant) {
@@ -60,41 +69,52 @@ bool is_expressible(const Json& variant) {
 
 TEST(Optimizer, MatchesHuggingFaceAdafactorAndTorchAdamW) {
   const Json expected = load_json(std::string(kGolden) + "expected.json");
-  const checkpoint::NamedTensors golden = checkpoint::load_safetensors(std::string(kGolden) + "expected.safetensors");
-  const double atol = expected.at("tolerance").at("atol"), rtol = expected.at("tolerance").at("rtol");
+  const checkpoint::NamedTensors golden =
+      checkpoint::load_safetensors(std::string(kGolden) + "expected.safetensors");
+  const double atol = expected.at("tolerance").at("atol"),
+               rtol = expected.at("tolerance").at("rtol");
   int num_variants = 0;
   for (const auto& [name, variant] : expected.at("variants").items()) {
     if (!is_expressible(variant)) continue;
     ++num_variants;
     nn::Parameters parameters;
     for (const char* p : {"matrix", "vector", "experts", "zero_vector"})
-      parameters.push_back(make_parameter(p, golden.at(std::string("init.") + p), std::string(p) == "experts" ? 0 : -1));
+      parameters.push_back(make_parameter(p, golden.at(std::string("init.") + p),
+                                          std::string(p) == "experts" ? 0 : -1));
     const auto optimizer = make_optimizer(parameters, golden_config(variant));
     for (int64_t step = 1; step <= expected.at("steps"); ++step) {
-      for (auto& parameter : parameters) set_gradient(parameter, golden.at("grad." + std::to_string(step) + "." + parameter.name));
+      for (auto& parameter : parameters)
+        set_gradient(parameter, golden.at("grad." + std::to_string(step) + "." + parameter.name));
       optimizer->step(step, variant.at("lr"), 1.0);
       for (auto& parameter : parameters) {
         const std::string key = name + ".step" + std::to_string(step) + "." + parameter.name;
         expect_close(parameter.tensor, golden.at(key), atol, rtol, key);
       }
     }
-    for (const auto& [ours, theirs] : {std::pair{"row", "exp_avg_sq_row"}, {"column", "exp_avg_sq_col"}, {"first_moment", "exp_avg"}, {"second_moment", "exp_avg_sq"}})
+    for (const auto& [ours, theirs] : {std::pair{"row", "exp_avg_sq_row"},
+                                       {"column", "exp_avg_sq_col"},
+                                       {"first_moment", "exp_avg"},
+                                       {"second_moment", "exp_avg_sq"}})
       for (const auto& [key, tensor] : optimizer->state()) {
         if (!key.ends_with(std::string(".") + ours)) continue;
         const std::string parameter = key.substr(0, key.rfind('.'));
-        expect_close(tensor, golden.at(name + ".state_after_step5." + parameter + "." + theirs), 1e-9, 1e-5, name + " " + key);
+        expect_close(tensor, golden.at(name + ".state_after_step5." + parameter + "." + theirs),
+                     1e-9, 1e-5, name + " " + key);
       }
   }
   EXPECT_EQ(num_variants, 6);
 }
 
-// Adafactor as facts.md items 129 to 133 say it, in double, one matrix after the other; T5X's rules for what is factored.
+// Adafactor as facts.md items 129 to 133 say it, in double, one matrix after the other; T5X's rules
+// for what is factored.
 class NaiveAdafactor {
  public:
-  NaiveAdafactor(const at::Tensor& values, int64_t num_groups, const OptimizerConfig& config) : config_(config), num_groups_(num_groups) {
+  NaiveAdafactor(const at::Tensor& values, int64_t num_groups, const OptimizerConfig& config)
+      : config_(config), num_groups_(num_groups) {
     sizes_ = values.sizes().vec();
     if (num_groups > 1) sizes_.erase(sizes_.begin());
-    for (int64_t i = 0; i < values.numel(); ++i) values_.push_back(static_cast<double>(values.const_data_ptr<float>()[i]));
+    for (int64_t i = 0; i < values.numel(); ++i)
+      values_.push_back(static_cast<double>(values.const_data_ptr<float>()[i]));
     row_.resize(values_.size());
     column_.resize(values_.size());
     full_.resize(values_.size());
@@ -105,14 +125,19 @@ class NaiveAdafactor {
     const int64_t size = static_cast<int64_t>(values_.size()) / num_groups_;
     for (int64_t group = 0; group < num_groups_; ++group) {
       std::vector<double> g;
-      for (int64_t i = 0; i < size; ++i) g.push_back(static_cast<double>(gradient.const_data_ptr<float>()[group * size + i]));
+      for (int64_t i = 0; i < size; ++i)
+        g.push_back(static_cast<double>(gradient.const_data_ptr<float>()[group * size + i]));
       const std::vector<double> u = make_update(g, group * size, beta2);
       double value_squares = 0, update_squares = 0;
       for (int64_t i = 0; i < size; ++i) {
-        value_squares += std::pow(values_[static_cast<size_t>(group * size + i)], 2) / static_cast<double>(size);
+        value_squares +=
+            std::pow(values_[static_cast<size_t>(group * size + i)], 2) / static_cast<double>(size);
         update_squares += std::pow(u[static_cast<size_t>(i)], 2) / static_cast<double>(size);
       }
-      const double rate = learning_rate * (config_.scales_by_parameter ? std::max(config_.min_parameter_scale, std::sqrt(value_squares)) : 1.0);
+      const double rate =
+          learning_rate * (config_.scales_by_parameter
+                               ? std::max(config_.min_parameter_scale, std::sqrt(value_squares))
+                               : 1.0);
       const double clip = std::max(1.0, std::sqrt(update_squares) / config_.clipping_threshold);
       for (int64_t i = 0; i < size; ++i) {
         double& value = values_[static_cast<size_t>(group * size + i)];
@@ -126,7 +151,8 @@ class NaiveAdafactor {
  private:
   std::vector<double> make_update(const std::vector<double>& g, int64_t offset, double beta2) {
     std::vector<double> u(g.size());
-    const bool is_factored = sizes_.size() == 2 && std::min(sizes_[0], sizes_[1]) >= config_.min_factored_dim;
+    const bool is_factored =
+        sizes_.size() == 2 && std::min(sizes_[0], sizes_[1]) >= config_.min_factored_dim;
     if (!is_factored) {
       for (size_t i = 0; i < g.size(); ++i) {
         double& v = full_[static_cast<size_t>(offset) + i];
@@ -135,21 +161,26 @@ class NaiveAdafactor {
       }
       return u;
     }
-    const auto num_rows = static_cast<size_t>(sizes_[0]), num_columns = static_cast<size_t>(sizes_[1]);
+    const auto num_rows = static_cast<size_t>(sizes_[0]),
+               num_columns = static_cast<size_t>(sizes_[1]);
     double *r = &row_[static_cast<size_t>(offset)], *c = &column_[static_cast<size_t>(offset)];
     for (size_t i = 0; i < num_rows; ++i) {
       double mean = 0;
-      for (size_t j = 0; j < num_columns; ++j) mean += (std::pow(g[i * num_columns + j], 2) + 1e-30) / static_cast<double>(num_columns);
+      for (size_t j = 0; j < num_columns; ++j)
+        mean += (std::pow(g[i * num_columns + j], 2) + 1e-30) / static_cast<double>(num_columns);
       r[i] = beta2 * r[i] + (1 - beta2) * mean;
     }
     for (size_t j = 0; j < num_columns; ++j) {
       double mean = 0;
-      for (size_t i = 0; i < num_rows; ++i) mean += (std::pow(g[i * num_columns + j], 2) + 1e-30) / static_cast<double>(num_rows);
+      for (size_t i = 0; i < num_rows; ++i)
+        mean += (std::pow(g[i * num_columns + j], 2) + 1e-30) / static_cast<double>(num_rows);
       c[j] = beta2 * c[j] + (1 - beta2) * mean;
     }
     const double row_mean = std::accumulate(r, r + num_rows, 0.0) / static_cast<double>(num_rows);
     for (size_t i = 0; i < num_rows; ++i)
-      for (size_t j = 0; j < num_columns; ++j) u[i * num_columns + j] = g[i * num_columns + j] / std::sqrt(r[i] / row_mean) / std::sqrt(c[j]);
+      for (size_t j = 0; j < num_columns; ++j)
+        u[i * num_columns + j] =
+            g[i * num_columns + j] / std::sqrt(r[i] / row_mean) / std::sqrt(c[j]);
     return u;
   }
 
@@ -166,9 +197,10 @@ struct ShapeCase {
 };
 
 TEST(Adafactor, MatchesNaiveLoopsInDouble) {
-  const std::vector<ShapeCase> cases = {{{1}, -1, 128},       {{513}, -1, 128},     {{40000}, -1, 128},    {{127, 300}, -1, 128}, {{128, 130}, -1, 128},
-                                        {{33, 2051}, -1, 8},  {{301, 129}, -1, 128}, {{5, 37, 41}, 0, 16},  {{3, 130, 131}, 0, 128}, {{6, 17}, 0, 4},
-                                        {{2, 1025, 33}, 0, 8}, {{4, 300, 12}, 0, 128}};
+  const std::vector<ShapeCase> cases = {
+      {{1}, -1, 128},          {{513}, -1, 128},    {{40000}, -1, 128},    {{127, 300}, -1, 128},
+      {{128, 130}, -1, 128},   {{33, 2051}, -1, 8}, {{301, 129}, -1, 128}, {{5, 37, 41}, 0, 16},
+      {{3, 130, 131}, 0, 128}, {{6, 17}, 0, 4},     {{2, 1025, 33}, 0, 8}, {{4, 300, 12}, 0, 128}};
   for (const ShapeCase& shape : cases) {
     OptimizerConfig config;
     config.min_factored_dim = shape.min_factored_dim;
@@ -178,7 +210,8 @@ TEST(Adafactor, MatchesNaiveLoopsInDouble) {
     NaiveAdafactor naive(init, shape.expert_axis == 0 ? shape.sizes[0] : 1, config);
     const auto optimizer = make_optimizer(parameters, config);
     for (int64_t step = 1; step <= 4; ++step) {
-      const at::Tensor gradient = random_tensor(shape.sizes, 10 + static_cast<uint64_t>(step), step == 2 ? 30.0 : 0.01);
+      const at::Tensor gradient =
+          random_tensor(shape.sizes, 10 + static_cast<uint64_t>(step), step == 2 ? 30.0 : 0.01);
       set_gradient(parameters[0], gradient);
       optimizer->step(step, 0.05, 1.0);
       naive.step(gradient, step, 0.05);
@@ -186,7 +219,8 @@ TEST(Adafactor, MatchesNaiveLoopsInDouble) {
     const at::Tensor got = parameters[0].tensor.detach();
     for (int64_t i = 0; i < got.numel(); ++i) {
       const double want = naive.values()[static_cast<size_t>(i)];
-      ASSERT_NEAR(got.const_data_ptr<float>()[i], want, 2e-6 + 2e-5 * std::abs(want)) << got.sizes() << " element " << i;
+      ASSERT_NEAR(got.const_data_ptr<float>()[i], want, 2e-6 + 2e-5 * std::abs(want))
+          << got.sizes() << " element " << i;
     }
   }
 }
@@ -206,10 +240,11 @@ TEST(Adafactor, FactorsByTheTwoLargestDims) {
   EXPECT_EQ(shapes_of({200, 300}, -1), "column 300;row 200;");
   EXPECT_EQ(shapes_of({127, 300}, -1), "second_moment 127 300;");
   EXPECT_EQ(shapes_of({4, 200, 300}, 0), "column 4 300;row 4 200;");
-  EXPECT_EQ(shapes_of({200, 300}, 0), "second_moment 200 300;");         // experts of vectors
-  EXPECT_EQ(shapes_of({200, 4, 300}, -1), "column 4 300;row 4 200;");    // the small dim is a batch
+  EXPECT_EQ(shapes_of({200, 300}, 0), "second_moment 200 300;");       // experts of vectors
+  EXPECT_EQ(shapes_of({200, 4, 300}, -1), "column 4 300;row 4 200;");  // the small dim is a batch
   config.is_per_expert = false;
-  EXPECT_EQ(shapes_of({400, 200, 300}, 0), "column 400 300;row 400 200;");  // still no mean over experts
+  EXPECT_EQ(shapes_of({400, 200, 300}, 0),
+            "column 400 300;row 400 200;");  // still no mean over experts
   config.min_factored_dim = 0;
   EXPECT_EQ(shapes_of({4, 3}, -1), "column 3;row 4;");
   EXPECT_EQ(shapes_of({2, 4, 3}, 0), "column 2 3;row 2 4;");
@@ -220,7 +255,8 @@ TEST(Adafactor, TreatsEveryExpertByItself) {
   OptimizerConfig config;
   config.min_factored_dim = 4;
   const at::Tensor init = random_tensor({3, 20, 30}, 1), gradient = random_tensor({3, 20, 30}, 2);
-  nn::Parameters stacked{make_parameter("w", init, 0)}, last{{"w", init.permute({1, 2, 0}).contiguous().requires_grad_(true), {}}}, alone;
+  nn::Parameters stacked{make_parameter("w", init, 0)},
+      last{{"w", init.permute({1, 2, 0}).contiguous().requires_grad_(true), {}}}, alone;
   last[0].tags.expert_axis = 2;
   set_gradient(stacked[0], gradient);
   last[0].tensor.mutable_grad() = gradient.permute({1, 2, 0}).clone();
@@ -228,10 +264,13 @@ TEST(Adafactor, TreatsEveryExpertByItself) {
     alone.push_back(make_parameter("w" + std::to_string(e), init.select(0, e).contiguous()));
     set_gradient(alone.back(), gradient.select(0, e));
   }
-  for (nn::Parameters* parameters : {&stacked, &last, &alone}) make_optimizer(*parameters, config)->step(1, 0.1, 1.0);
+  for (nn::Parameters* parameters : {&stacked, &last, &alone})
+    make_optimizer(*parameters, config)->step(1, 0.1, 1.0);
   for (int64_t e = 0; e < 3; ++e) {
-    EXPECT_TRUE(at::equal(stacked[0].tensor.detach().select(0, e), alone[static_cast<size_t>(e)].tensor.detach()));
-    EXPECT_TRUE(at::equal(last[0].tensor.detach().select(2, e), alone[static_cast<size_t>(e)].tensor.detach()));
+    EXPECT_TRUE(at::equal(stacked[0].tensor.detach().select(0, e),
+                          alone[static_cast<size_t>(e)].tensor.detach()));
+    EXPECT_TRUE(at::equal(last[0].tensor.detach().select(2, e),
+                          alone[static_cast<size_t>(e)].tensor.detach()));
   }
 }
 
@@ -242,7 +281,8 @@ TEST(AdamW, MatchesNaiveLoopInDouble) {
   const int64_t size = 70001;
   nn::Parameters parameters{make_parameter("w", random_tensor({size}, 1))};
   std::vector<double> w, m(static_cast<size_t>(size)), v(static_cast<size_t>(size));
-  for (int64_t i = 0; i < size; ++i) w.push_back(static_cast<double>(parameters[0].tensor.const_data_ptr<float>()[i]));
+  for (int64_t i = 0; i < size; ++i)
+    w.push_back(static_cast<double>(parameters[0].tensor.const_data_ptr<float>()[i]));
   const auto optimizer = make_optimizer(parameters, config);
   for (int64_t step = 1; step <= 3; ++step) {
     const at::Tensor gradient = random_tensor({size}, 20 + static_cast<uint64_t>(step));
@@ -254,25 +294,32 @@ TEST(AdamW, MatchesNaiveLoopInDouble) {
       m[i] = config.beta1 * m[i] + (1 - config.beta1) * g;
       v[i] = config.beta2 * v[i] + (1 - config.beta2) * g * g;
       const double t = static_cast<double>(step);
-      w[i] -= 0.01 * (m[i] / (1 - std::pow(config.beta1, t))) / (std::sqrt(v[i] / (1 - std::pow(config.beta2, t))) + config.epsilon);
+      w[i] -= 0.01 * (m[i] / (1 - std::pow(config.beta1, t))) /
+              (std::sqrt(v[i] / (1 - std::pow(config.beta2, t))) + config.epsilon);
     }
   }
-  for (size_t i = 0; i < w.size(); ++i) ASSERT_NEAR(parameters[0].tensor.const_data_ptr<float>()[i], w[i], 1e-6) << i;
+  for (size_t i = 0; i < w.size(); ++i)
+    ASSERT_NEAR(parameters[0].tensor.const_data_ptr<float>()[i], w[i], 1e-6) << i;
 }
 
 nn::Parameters mixed_parameters() {
-  return {make_parameter("matrix", random_tensor({300, 1100}, 1)), make_parameter("vector", random_tensor({140003}, 2)),
-          make_parameter("experts", random_tensor({9, 140, 130}, 3), 0), make_parameter("small", random_tensor({7, 9}, 4))};
+  return {make_parameter("matrix", random_tensor({300, 1100}, 1)),
+          make_parameter("vector", random_tensor({140003}, 2)),
+          make_parameter("experts", random_tensor({9, 140, 130}, 3), 0),
+          make_parameter("small", random_tensor({7, 9}, 4))};
 }
 
-nn::Parameters run_steps(const OptimizerConfig& config, int num_threads, double gradient_scale = 1.0, double premultiplied = 1.0) {
+nn::Parameters run_steps(const OptimizerConfig& config, int num_threads,
+                         double gradient_scale = 1.0, double premultiplied = 1.0) {
   const int before = omp_get_max_threads();
   omp_set_num_threads(num_threads);
   nn::Parameters parameters = mixed_parameters();
   const auto optimizer = make_optimizer(parameters, config);
   for (int64_t step = 1; step <= 3; ++step) {
     for (auto& parameter : parameters)
-      set_gradient(parameter, random_tensor(parameter.tensor.sizes().vec(), 7 * static_cast<uint64_t>(step)).mul(premultiplied));
+      set_gradient(parameter,
+                   random_tensor(parameter.tensor.sizes().vec(), 7 * static_cast<uint64_t>(step))
+                       .mul(premultiplied));
     optimizer->step(step, 0.01, gradient_scale);
   }
   omp_set_num_threads(before);
@@ -292,13 +339,16 @@ TEST_P(EveryOptimizer, GivesTheSameBytesForAnyNumberOfThreads) {
   const nn::Parameters one = run_steps(config(), 1);
   for (int num_threads : {2, 3, 7}) {
     const nn::Parameters many = run_steps(config(), num_threads);
-    for (size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(one[i].tensor, many[i].tensor)) << one[i].name << " " << num_threads;
+    for (size_t i = 0; i < one.size(); ++i)
+      EXPECT_TRUE(at::equal(one[i].tensor, many[i].tensor)) << one[i].name << " " << num_threads;
   }
 }
 
 TEST_P(EveryOptimizer, ScalesTheGradientAsItIsRead) {
-  const nn::Parameters scaled = run_steps(config(), 2, 0.25, 1.0), multiplied = run_steps(config(), 2, 1.0, 0.25);
-  for (size_t i = 0; i < scaled.size(); ++i) expect_close(scaled[i].tensor, multiplied[i].tensor.detach(), 1e-6, 1e-6, scaled[i].name);
+  const nn::Parameters scaled = run_steps(config(), 2, 0.25, 1.0),
+                       multiplied = run_steps(config(), 2, 1.0, 0.25);
+  for (size_t i = 0; i < scaled.size(); ++i)
+    expect_close(scaled[i].tensor, multiplied[i].tensor.detach(), 1e-6, 1e-6, scaled[i].name);
 }
 
 TEST_P(EveryOptimizer, LeavesFrozenParametersAndThoseWithoutGradientAlone) {
@@ -306,7 +356,9 @@ TEST_P(EveryOptimizer, LeavesFrozenParametersAndThoseWithoutGradientAlone) {
   parameters[0].tensor.requires_grad_(false);
   parameters[2].tensor.mutable_grad() = at::Tensor();
   set_gradient(parameters[1], random_tensor({140003}, 5));
-  const at::Tensor frozen = parameters[0].tensor.clone(), without = parameters[2].tensor.detach().clone(), moved = parameters[1].tensor.detach().clone();
+  const at::Tensor frozen = parameters[0].tensor.clone(),
+                   without = parameters[2].tensor.detach().clone(),
+                   moved = parameters[1].tensor.detach().clone();
   const auto optimizer = make_optimizer(parameters, config());
   optimizer->step(1, 0.1, 1.0);
   EXPECT_TRUE(at::equal(parameters[0].tensor, frozen));
@@ -319,7 +371,9 @@ TEST_P(EveryOptimizer, GoesOnFromSavedState) {
   nn::Parameters straight = mixed_parameters(), stopped = mixed_parameters();
   auto whole = make_optimizer(straight, config()), first = make_optimizer(stopped, config());
   const auto give_gradients = [](nn::Parameters& parameters, int64_t step) {
-    for (auto& parameter : parameters) set_gradient(parameter, random_tensor(parameter.tensor.sizes().vec(), 50 + static_cast<uint64_t>(step)));
+    for (auto& parameter : parameters)
+      set_gradient(parameter,
+                   random_tensor(parameter.tensor.sizes().vec(), 50 + static_cast<uint64_t>(step)));
   };
   checkpoint::NamedTensors saved;
   for (int64_t step = 1; step <= 4; ++step) {
@@ -332,7 +386,8 @@ TEST_P(EveryOptimizer, GoesOnFromSavedState) {
     first = make_optimizer(stopped, config());
     first->load_state(saved);
   }
-  for (size_t i = 0; i < straight.size(); ++i) EXPECT_TRUE(at::equal(straight[i].tensor, stopped[i].tensor)) << straight[i].name;
+  for (size_t i = 0; i < straight.size(); ++i)
+    EXPECT_TRUE(at::equal(straight[i].tensor, stopped[i].tensor)) << straight[i].name;
 }
 
 TEST_P(EveryOptimizer, RefusesStateThatDoesNotFit) {
@@ -347,7 +402,8 @@ TEST_P(EveryOptimizer, RefusesStateThatDoesNotFit) {
     }
     return "";
   };
-  checkpoint::NamedTensors missing = optimizer->state(), extra = optimizer->state(), reshaped = optimizer->state();
+  checkpoint::NamedTensors missing = optimizer->state(), extra = optimizer->state(),
+                           reshaped = optimizer->state();
   const std::string name = missing.begin()->first;
   missing.erase(name);
   extra["other.row"] = at::zeros({2});
@@ -366,11 +422,14 @@ TEST_P(EveryOptimizer, CountsAsAChangeForAutograd) {
   EXPECT_GT(parameters[3].tensor._version(), version);
 }
 
-INSTANTIATE_TEST_SUITE_P(Registry, EveryOptimizer, ::testing::ValuesIn(optimizer_registry().names()), [](const auto& instance) { return instance.param; });
+INSTANTIATE_TEST_SUITE_P(Registry, EveryOptimizer,
+                         ::testing::ValuesIn(optimizer_registry().names()),
+                         [](const auto& instance) { return instance.param; });
 
 TEST(Optimizer, RefusesWhatCannotBeRight) {
   const nn::Parameters parameters = mixed_parameters();
-  const auto code_of = [&](const nn::Parameters& given, const std::function<void(OptimizerConfig&)>& change) {
+  const auto code_of = [&](const nn::Parameters& given,
+                           const std::function<void(OptimizerConfig&)>& change) {
     OptimizerConfig config;
     change(config);
     try {
@@ -382,10 +441,14 @@ TEST(Optimizer, RefusesWhatCannotBeRight) {
   };
   const auto nothing = [](OptimizerConfig&) {};
   EXPECT_EQ(code_of(parameters, nothing), "fine");
-  EXPECT_EQ(code_of(parameters, [](auto& c) { c.name = "adafacto"; }), to_string(ErrorCode::NotFound));
-  EXPECT_EQ(code_of(parameters, [](auto& c) { c.clipping_threshold = 0; }), to_string(ErrorCode::InvalidConfig));
-  EXPECT_EQ(code_of(parameters, [](auto& c) { c.name = "adamw", c.beta2 = 1.0; }), to_string(ErrorCode::InvalidConfig));
-  EXPECT_EQ(code_of({make_parameter("half", at::zeros({2}, at::kBFloat16))}, nothing), to_string(ErrorCode::Unsupported));
+  EXPECT_EQ(code_of(parameters, [](auto& c) { c.name = "adafacto"; }),
+            to_string(ErrorCode::NotFound));
+  EXPECT_EQ(code_of(parameters, [](auto& c) { c.clipping_threshold = 0; }),
+            to_string(ErrorCode::InvalidConfig));
+  EXPECT_EQ(code_of(parameters, [](auto& c) { c.name = "adamw", c.beta2 = 1.0; }),
+            to_string(ErrorCode::InvalidConfig));
+  EXPECT_EQ(code_of({make_parameter("half", at::zeros({2}, at::kBFloat16))}, nothing),
+            to_string(ErrorCode::Unsupported));
 }
 
 TEST(Kernels, SumOfSquaresIsFiniteUnlessAnElementIsNot) {

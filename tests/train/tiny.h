@@ -15,7 +15,8 @@ namespace flanmoe::train {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "flanmoe-train-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "flanmoe-train-XXXXXX").string();
     if (!mkdtemp(pattern.data())) std::abort();
     path_ = pattern;
   }
@@ -59,7 +60,8 @@ inline data::TokenizedExample draw_first_token(uint64_t position) {
   data::TokenizedExample example;
   example.key = mix64(position);
   const int64_t length = random.between(2, 9);
-  for (int64_t i = 0; i < length; ++i) example.inputs.push_back(static_cast<int32_t>(random.between(3, 47)));
+  for (int64_t i = 0; i < length; ++i)
+    example.inputs.push_back(static_cast<int32_t>(random.between(3, 47)));
   example.targets = {example.inputs.front(), 1};
   example.inputs.push_back(1);
   return example;

@@ -36,7 +36,9 @@ std::string metrics_text(const std::string& out) {
   return text;
 }
 
-std::string weights(const std::string& out) { return read_file(out + "/model/model.safetensors"); }
+std::string weights(const std::string& out) {
+  return read_file(out + "/model/model.safetensors");
+}
 
 template <class Run>
 std::string message_of(ErrorCode code, const Run& run) {
@@ -63,15 +65,20 @@ class Trainer : public ::testing::Test {
     return train(loaded, config, tiny_job(out));
   }
   // Ctrl-C while the batch of step `step` is made.
-  std::string run_until(const std::string& out, const Config& config, int64_t step, bool resumes = false) {
+  std::string run_until(const std::string& out, const Config& config, int64_t step,
+                        bool resumes = false) {
     model::LoadedModel loaded = make_tiny_model();
     Job job = tiny_job(out, resumes);
-    // buckets are drawn whole: the interrupt is seen after the first step of the bucket that holds `step`
+    // buckets are drawn whole: the interrupt is seen after the first step of the bucket that holds
+    // `step`
     job.draw = [=](uint64_t position) {
-      if (position / static_cast<uint64_t>(config.batch.batch_size) + 1 == static_cast<uint64_t>(step)) set_interrupted(true);
+      if (position / static_cast<uint64_t>(config.batch.batch_size) + 1 ==
+          static_cast<uint64_t>(step))
+        set_interrupted(true);
       return draw_first_token(position);
     };
-    const std::string message = message_of(ErrorCode::Interrupted, [&] { train(loaded, config, job); });
+    const std::string message =
+        message_of(ErrorCode::Interrupted, [&] { train(loaded, config, job); });
     set_interrupted(false);
     return message;
   }
@@ -94,7 +101,8 @@ TEST_F(Trainer, LowersTheLossAndWritesTheStagesFolder) {
     const Result result = run(out, config, is_sparse);
     const std::vector<Json> lines = read_metrics(out);
     ASSERT_EQ(lines.size(), 6u);
-    EXPECT_LT(lines.back().at("cross_entropy"), 0.7 * lines.front().at("cross_entropy").get<double>());
+    EXPECT_LT(lines.back().at("cross_entropy"),
+              0.7 * lines.front().at("cross_entropy").get<double>());
     EXPECT_EQ(result.steps, 60);
     EXPECT_DOUBLE_EQ(result.final_loss, lines.back().at("loss"));
     EXPECT_DOUBLE_EQ(result.train_flops, lines.back().at("train_flops"));
@@ -107,7 +115,8 @@ TEST_F(Trainer, LowersTheLossAndWritesTheStagesFolder) {
       ASSERT_EQ(lines.back().at("experts").size(), 2u);
       for (const auto& [layer, values] : lines.back().at("experts").items()) {
         EXPECT_EQ(values.at("load").size(), 4u) << layer;
-        for (const char* key : {"load_variation", "entropy", "fraction_dropped", "fraction_unserved", "mean_combine_weight"})
+        for (const char* key : {"load_variation", "entropy", "fraction_dropped",
+                                "fraction_unserved", "mean_combine_weight"})
           EXPECT_TRUE(values.contains(key)) << layer << " " << key;
       }
     }
@@ -127,8 +136,10 @@ TEST_F(Trainer, TrainsInBfloat16WithFloat32Weights) {
   model::LoadedModel loaded = make_tiny_model();
   train(loaded, config, tiny_job(folder_ / "out"));
   const std::vector<Json> lines = read_metrics(folder_ / "out");
-  EXPECT_LT(lines.back().at("cross_entropy"), 0.7 * lines.front().at("cross_entropy").get<double>());
-  for (const auto& parameter : loaded.model->parameters()) EXPECT_EQ(parameter.tensor.scalar_type(), at::kFloat) << parameter.name;
+  EXPECT_LT(lines.back().at("cross_entropy"),
+            0.7 * lines.front().at("cross_entropy").get<double>());
+  for (const auto& parameter : loaded.model->parameters())
+    EXPECT_EQ(parameter.tensor.scalar_type(), at::kFloat) << parameter.name;
 }
 
 TEST_F(Trainer, GivesTheSameBytesTwice) {
@@ -152,7 +163,9 @@ TEST_F(Trainer, ResumesAnInterruptedRunToTheSameBytes) {
     for (const int64_t step : {1, 4, 5, 11}) {
       const std::string out = folder_ / fmt::format("{}-{}", optimizer, step);
       const std::string message = run_until(out, config, step);
-      EXPECT_NE(message.find(fmt::format("stopped at step {} of 12; continue with --resume", step)), std::string::npos) << message;
+      EXPECT_NE(message.find(fmt::format("stopped at step {} of 12; continue with --resume", step)),
+                std::string::npos)
+          << message;
       EXPECT_TRUE(is_folder(out + "/checkpoint"));
       EXPECT_FALSE(is_folder(out + "/model"));
       EXPECT_EQ(resume(out, config).steps, 12);
@@ -174,7 +187,8 @@ TEST_F(Trainer, ResumesAfterSeveralStops) {
   EXPECT_EQ(metrics_text(folder_ / "out"), metrics_text(folder_ / "whole"));
 }
 
-// What a killed process leaves: an older checkpoint, metrics that are ahead of it with half a line at the end.
+// What a killed process leaves: an older checkpoint, metrics that are ahead of it with half a line
+// at the end.
 TEST_F(Trainer, ResumesAKilledRunToTheSameBytes) {
   Config config = tiny_config();
   config.checkpoint_every = 4;
@@ -189,7 +203,8 @@ TEST_F(Trainer, ResumesAKilledRunToTheSameBytes) {
   };
   EXPECT_THROW(train(loaded, config, job), std::runtime_error);
   EXPECT_EQ(load_json(out + "/checkpoint/trainer.json").at("counts").at("step"), 8);
-  write_file_atomically(out + "/metrics.jsonl", read_file(out + "/metrics.jsonl") + "{\"step\": 9, \"loss\": 1}\n{\"ste");
+  write_file_atomically(out + "/metrics.jsonl",
+                        read_file(out + "/metrics.jsonl") + "{\"step\": 9, \"loss\": 1}\n{\"ste");
   resume(out, config);
   EXPECT_EQ(weights(out), weights(whole));
   EXPECT_EQ(metrics_text(out), metrics_text(whole));
@@ -207,7 +222,9 @@ TEST_F(Trainer, AFinishedStageAnswersFromDisk) {
   const std::string metrics = read_file(out + "/metrics.jsonl");
   model::LoadedModel loaded = make_tiny_model();
   Job job = tiny_job(out, true);
-  job.draw = [](uint64_t) -> data::TokenizedExample { throw std::logic_error("nothing should be drawn"); };
+  job.draw = [](uint64_t) -> data::TokenizedExample {
+    throw std::logic_error("nothing should be drawn");
+  };
   const Result second = train(loaded, tiny_config(), job);
   EXPECT_EQ(second.steps, first.steps);
   EXPECT_DOUBLE_EQ(second.final_loss, first.final_loss);
@@ -215,14 +232,19 @@ TEST_F(Trainer, AFinishedStageAnswersFromDisk) {
   EXPECT_EQ(read_file(out + "/metrics.jsonl"), metrics);
   const auto trained = model::load_model(out + "/model");
   for (size_t i = 0; i < trained.model->parameters().size(); ++i)
-    EXPECT_TRUE(at::equal(loaded.model->parameters()[i].tensor, trained.model->parameters()[i].tensor));
+    EXPECT_TRUE(
+        at::equal(loaded.model->parameters()[i].tensor, trained.model->parameters()[i].tensor));
 }
 
 TEST_F(Trainer, RefusesToOverwriteARun) {
   run(folder_ / "done", tiny_config());
-  EXPECT_NE(message_of(ErrorCode::InvalidArgument, [&] { run(folder_ / "done", tiny_config()); }).find("--resume"), std::string::npos);
+  EXPECT_NE(message_of(ErrorCode::InvalidArgument, [&] { run(folder_ / "done", tiny_config()); })
+                .find("--resume"),
+            std::string::npos);
   run_until(folder_ / "stopped", tiny_config(), 1);
-  EXPECT_NE(message_of(ErrorCode::InvalidArgument, [&] { run(folder_ / "stopped", tiny_config()); }).find("--resume"), std::string::npos);
+  EXPECT_NE(message_of(ErrorCode::InvalidArgument, [&] { run(folder_ / "stopped", tiny_config()); })
+                .find("--resume"),
+            std::string::npos);
 }
 
 TEST_F(Trainer, RefusesToResumeSomethingElse) {
@@ -231,18 +253,26 @@ TEST_F(Trainer, RefusesToResumeSomethingElse) {
   Config other = tiny_config();
   other.optimizer.decay_rate = 0.7;
   const std::string message = message_of(ErrorCode::InvalidConfig, [&] { resume(out, other); });
-  EXPECT_NE(message.find("optimizer.decay_rate is 0.7, the run began with 0.8"), std::string::npos) << message;
+  EXPECT_NE(message.find("optimizer.decay_rate is 0.7, the run began with 0.8"), std::string::npos)
+      << message;
 
   model::LoadedModel loaded = make_tiny_model();
   Job job = tiny_job(out, true);
   job.data_description = "other data";
-  EXPECT_NE(message_of(ErrorCode::InvalidConfig, [&] { train(loaded, tiny_config(), job); }).find("data"), std::string::npos);
+  EXPECT_NE(
+      message_of(ErrorCode::InvalidConfig, [&] { train(loaded, tiny_config(), job); }).find("data"),
+      std::string::npos);
 
   model::LoadedModel dense = make_tiny_model(false);
-  EXPECT_NE(message_of(ErrorCode::InvalidConfig, [&] { train(dense, tiny_config(), tiny_job(out, true)); }).find("model config"), std::string::npos);
+  EXPECT_NE(message_of(ErrorCode::InvalidConfig,
+                       [&] { train(dense, tiny_config(), tiny_job(out, true)); })
+                .find("model config"),
+            std::string::npos);
 
   write_file_atomically(out + "/checkpoint/trainer.json", "{\"format\": 1}");
-  EXPECT_NE(message_of(ErrorCode::CorruptFile, [&] { resume(out, tiny_config()); }).find("trainer.json"), std::string::npos);
+  EXPECT_NE(
+      message_of(ErrorCode::CorruptFile, [&] { resume(out, tiny_config()); }).find("trainer.json"),
+      std::string::npos);
 }
 
 TEST_F(Trainer, AFullDiskLeavesTheOldCheckpointWhole) {
@@ -278,7 +308,8 @@ TEST_F(Trainer, NamesAWeightThatIsNotFinite) {
   model::LoadedModel loaded = make_tiny_model();
   const nn::Parameter& planted = loaded.model->parameters()[4];
   planted.tensor.detach().view(-1)[3].fill_(std::numeric_limits<double>::quiet_NaN());
-  const std::string message = message_of(ErrorCode::NonFinite, [&] { train(loaded, tiny_config(), tiny_job(folder_ / "out")); });
+  const std::string message = message_of(
+      ErrorCode::NonFinite, [&] { train(loaded, tiny_config(), tiny_job(folder_ / "out")); });
   EXPECT_NE(message.find("step 1"), std::string::npos) << message;
   EXPECT_NE(message.find(planted.name), std::string::npos) << message;
   EXPECT_NE(message.find("example keys"), std::string::npos) << message;
@@ -314,10 +345,12 @@ TEST_F(Trainer, ClipsTheGlobalNormOfTheGradient) {
     train(loaded, config, tiny_job(folder_ / name));
     return loaded.model->parameters()[0].tensor.detach().sub(before).norm().item<double>();
   };
-  const double whole = change(0, "none"), norm = read_metrics(folder_ / "none")[0].at("gradient_norm");
+  const double whole = change(0, "none"),
+               norm = read_metrics(folder_ / "none")[0].at("gradient_norm");
   EXPECT_NEAR(change(norm / 4, "quarter") / whole, 0.25, 1e-3);
   EXPECT_NEAR(change(norm * 2, "loose") / whole, 1.0, 1e-6);
-  EXPECT_DOUBLE_EQ(read_metrics(folder_ / "quarter")[0].at("gradient_norm"), norm);  // as it was before clipping
+  EXPECT_DOUBLE_EQ(read_metrics(folder_ / "quarter")[0].at("gradient_norm"),
+                   norm);  // as it was before clipping
 }
 
 TEST_F(Trainer, LeavesFrozenParametersAlone) {
@@ -327,10 +360,14 @@ TEST_F(Trainer, LeavesFrozenParametersAlone) {
   train(loaded, tiny_config(), tiny_job(folder_ / "out"));
   for (size_t i = 0; i < loaded.model->parameters().size(); ++i) {
     const nn::Parameter& parameter = loaded.model->parameters()[i];
-    EXPECT_EQ(at::equal(parameter.tensor, untrained.model->parameters()[i].tensor), !parameter.tags.is_expert()) << parameter.name;
+    EXPECT_EQ(at::equal(parameter.tensor, untrained.model->parameters()[i].tensor),
+              !parameter.tags.is_expert())
+        << parameter.name;
   }
-  for (const nn::Parameter& parameter : loaded.model->parameters()) at::Tensor(parameter.tensor).requires_grad_(false);
-  message_of(ErrorCode::InvalidConfig, [&] { train(loaded, tiny_config(), tiny_job(folder_ / "frozen")); });
+  for (const nn::Parameter& parameter : loaded.model->parameters())
+    at::Tensor(parameter.tensor).requires_grad_(false);
+  message_of(ErrorCode::InvalidConfig,
+             [&] { train(loaded, tiny_config(), tiny_job(folder_ / "frozen")); });
 }
 
 TEST_F(Trainer, WarnsOnceOfExpertsWithoutTokens) {
@@ -352,7 +389,9 @@ TEST_F(Trainer, WarnsOnceOfExpertsWithoutTokens) {
   for (const std::string& warning : warnings) {
     if (warning.find("took no token") == std::string::npos) continue;
     ++num_layers;
-    EXPECT_NE(warning.find("2 of 4 experts took no token in steps 1 to 2 (expert 2, 3)"), std::string::npos) << warning;
+    EXPECT_NE(warning.find("2 of 4 experts took no token in steps 1 to 2 (expert 2, 3)"),
+              std::string::npos)
+        << warning;
   }
   EXPECT_EQ(num_layers, 2);
 }
@@ -364,9 +403,11 @@ TEST_F(Trainer, RefusesAConfigThatCannotBeRight) {
     return message_of(ErrorCode::InvalidConfig, [&] { run(folder_ / "out", config); });
   };
   EXPECT_NE(message([](Config& c) { c.steps = 0; }).find("steps is 0"), std::string::npos);
-  EXPECT_NE(message([](Config& c) { c.learning_rate = -1; }).find("learning_rate"), std::string::npos);
+  EXPECT_NE(message([](Config& c) { c.learning_rate = -1; }).find("learning_rate"),
+            std::string::npos);
   EXPECT_NE(message([](Config& c) { c.log_every = 0; }).find("log_every"), std::string::npos);
-  EXPECT_NE(message([](Config& c) { c.batch.batch_size = 0; }).find("batch_size"), std::string::npos);
+  EXPECT_NE(message([](Config& c) { c.batch.batch_size = 0; }).find("batch_size"),
+            std::string::npos);
   EXPECT_FALSE(is_folder(folder_ / "out"));
 }
 

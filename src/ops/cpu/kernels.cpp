@@ -38,17 +38,19 @@ struct InstructionSet {
 const InstructionSet* instruction_sets() {
 #if defined(__x86_64__)
   static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  static const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  static const bool has_avx512 =
+      has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   static const bool has_avx512_bf16 = has_avx512 && __builtin_cpu_supports("avx512bf16");
 #endif
   static const InstructionSet sets[] = {
 #if defined(__x86_64__)
-      {"avx512bf16", has_avx512_bf16, &avx512bf16::tables_float, &avx512bf16::tables_double, &avx512bf16::tables_bf16},
-      {"avx512", has_avx512, &avx512::tables_float, &avx512::tables_double, &avx512::tables_bf16},
-      {"avx2", has_avx2, &avx2::tables_float, &avx2::tables_double, &avx2::tables_bf16},
+    {"avx512bf16", has_avx512_bf16, &avx512bf16::tables_float, &avx512bf16::tables_double,
+     &avx512bf16::tables_bf16},
+    {"avx512", has_avx512, &avx512::tables_float, &avx512::tables_double, &avx512::tables_bf16},
+    {"avx2", has_avx2, &avx2::tables_float, &avx2::tables_double, &avx2::tables_bf16},
 #endif
-      {"generic", true, &generic::tables_float, &generic::tables_double, &generic::tables_bf16},
+    {"generic", true, &generic::tables_float, &generic::tables_double, &generic::tables_bf16},
   };
   return sets;
 }
@@ -64,7 +66,9 @@ const InstructionSet& best() {
 
 }  // namespace
 
-const char* instruction_set() { return best().name; }
+const char* instruction_set() {
+  return best().name;
+}
 
 template <class T>
 const RowKernels<T>& row_kernels() {

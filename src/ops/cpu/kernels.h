@@ -1,5 +1,5 @@
-// CPU kernels. One source (kernels.inl) is compiled for several instruction sets, each in a namespace of its own, and the best set that
-// this processor has is picked once.
+// CPU kernels. One source (kernels.inl) is compiled for several instruction sets, each in a
+// namespace of its own, and the best set that this processor has is picked once.
 #pragma once
 
 #include "ops/kernels.h"
@@ -11,20 +11,22 @@ template <class A>
 struct AttentionTile {
   int64_t num_rows = 0;
   int64_t num_keys = 0;
-  A* scores = nullptr;  // [num_rows, num_keys]
+  A* scores = nullptr;      // [num_rows, num_keys]
   const A* bias = nullptr;  // row stride bias_stride, or null
   int64_t bias_stride = 0;
   const A* key_mask = nullptr;  // 0 or -inf for every key, or null
   bool is_causal = false;
-  int64_t num_visible = 0;  // if causal: row i sees the first num_visible + i keys
-  const int64_t* token_keys = nullptr;  // one a row, or null: no dropout; the state of a row is fold(fold(dropout_key, head), token key)
+  int64_t num_visible = 0;              // if causal: row i sees the first num_visible + i keys
+  const int64_t* token_keys = nullptr;  // one a row, or null: no dropout; the state of a row is
+                                        // fold(fold(dropout_key, head), token key)
   uint64_t dropout_key = 0;
   int64_t head = 0;
   DropoutRule dropout;
 };
 
-// c [rows, columns] = a b, or + c where `adds`. Operands are arrays of words (see AttentionKernels::pair), `inner` is counted in words:
-// a(i, p) = a[i * a_row + p * a_column], b [inner, columns].
+// c [rows, columns] = a b, or + c where `adds`. Operands are arrays of words (see
+// AttentionKernels::pair), `inner` is counted in words: a(i, p) = a[i * a_row + p * a_column], b
+// [inner, columns].
 template <class A>
 struct MatrixProduct {
   int64_t rows = 0, columns = 0, inner = 0;
@@ -42,11 +44,13 @@ template <class T>
 struct AttentionKernels {
   using A = Accumulator<T>;
 
-  // Values in a word of a matrix product's operands: 1 (a word is one A), or 2 where pairs of bfloat16 are multiplied: two neighbours
-  // along the inner dimension, the second one 0 past an odd end. words(n) = ceil(n / pair).
+  // Values in a word of a matrix product's operands: 1 (a word is one A), or 2 where pairs of
+  // bfloat16 are multiplied: two neighbours along the inner dimension, the second one 0 past an odd
+  // end. words(n) = ceil(n / pair).
   int pair;
   void (*multiply)(const MatrixProduct<A>& product);
-  // x [rows, width] as an operand: out [words(width), rows], [rows, words(width)], [words(rows), width].
+  // x [rows, width] as an operand: out [words(width), rows], [rows, words(width)], [words(rows),
+  // width].
   void (*pack_transposed)(const T* x, int64_t stride, A* out, int64_t rows, int64_t width);
   void (*pack_rows)(const T* x, int64_t stride, A* out, int64_t rows, int64_t width);
   void (*pack_pairs)(const T* x, int64_t stride, A* out, int64_t rows, int64_t width);
@@ -54,20 +58,29 @@ struct AttentionKernels {
   void (*pack_score_rows)(const A* x, A* out, int64_t rows, int64_t width);
   void (*pack_score_pairs)(const A* x, A* out, int64_t rows, int64_t width);
 
-  // For few rows, without packing: out [x_rows, y_rows] = x y^T, and out [out_rows, width] = weight [out_rows, x_rows] x.
-  void (*dot_all)(const T* x, int64_t x_stride, const T* y, int64_t y_stride, A* out, int64_t x_rows, int64_t y_rows, int64_t width);
-  void (*sum_weighted)(const A* weight, const T* x, int64_t stride, A* out, int64_t out_rows, int64_t x_rows, int64_t width);
+  // For few rows, without packing: out [x_rows, y_rows] = x y^T, and out [out_rows, width] = weight
+  // [out_rows, x_rows] x.
+  void (*dot_all)(const T* x, int64_t x_stride, const T* y, int64_t y_stride, A* out,
+                  int64_t x_rows, int64_t y_rows, int64_t width);
+  void (*sum_weighted)(const A* weight, const T* x, int64_t stride, A* out, int64_t out_rows,
+                       int64_t x_rows, int64_t width);
   // out = x, times a factor a row where there is one.
-  void (*store_rows)(const A* x, const A* factor, T* out, int64_t stride, int64_t rows, int64_t columns);
+  void (*store_rows)(const A* x, const A* factor, T* out, int64_t stride, int64_t rows,
+                     int64_t columns);
 
-  // scores -> weights that are probabilities once multiplied by inverse_sum (dropped ones 0, kept ones scaled), as the words of
-  // pack_score_rows, or as they are where `weights` is `tile.scores`; logsumexp a row, +inf for a row that sees nothing (may be null).
+  // scores -> weights that are probabilities once multiplied by inverse_sum (dropped ones 0, kept
+  // ones scaled), as the words of pack_score_rows, or as they are where `weights` is `tile.scores`;
+  // logsumexp a row, +inf for a row that sees nothing (may be null).
   void (*attention_softmax)(const AttentionTile<A>& tile, A* weights, A* inverse_sum, A* logsumexp);
-  // scores -> dropped probabilities, grad (of the dropped probabilities) -> gradient of the scores; grad_bias (row stride of its own,
-  // may be null) takes the latter added. delta a row: sum of grad_output * output.
-  void (*attention_softmax_backward)(const AttentionTile<A>& tile, const A* logsumexp, const A* delta, A* grad, A* grad_bias, int64_t grad_bias_stride);
+  // scores -> dropped probabilities, grad (of the dropped probabilities) -> gradient of the scores;
+  // grad_bias (row stride of its own, may be null) takes the latter added. delta a row: sum of
+  // grad_output * output.
+  void (*attention_softmax_backward)(const AttentionTile<A>& tile, const A* logsumexp,
+                                     const A* delta, A* grad, A* grad_bias,
+                                     int64_t grad_bias_stride);
   // out[i] = x[i] . y[i], row strides given.
-  void (*row_dot)(const T* x, int64_t x_stride, const T* y, int64_t y_stride, A* out, int64_t rows, int64_t columns);
+  void (*row_dot)(const T* x, int64_t x_stride, const T* y, int64_t y_stride, A* out, int64_t rows,
+                  int64_t columns);
 };
 
 // Of the best instruction set here. T: float, double, Bf16.
@@ -77,7 +90,8 @@ template <class T>
 const AttentionKernels<T>& attention_kernels();
 const char* instruction_set();
 
-// For tests: the tables by name ("generic", "avx2", "avx512", "avx512bf16"); null where this processor lacks the set.
+// For tests: the tables by name ("generic", "avx2", "avx512", "avx512bf16"); null where this
+// processor lacks the set.
 template <class T>
 struct Tables {
   RowKernels<T> rows;

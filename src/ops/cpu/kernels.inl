@@ -1,5 +1,6 @@
-// Included by kernels_<set>.cpp, which define FLANMOE_ISA (a namespace name). Nothing here may have external linkage but the tables, and no
-// template of the standard library is used: the linker could pick a copy made for a processor that is not there.
+// Included by kernels_<set>.cpp, which define FLANMOE_ISA (a namespace name). Nothing here may have
+// external linkage but the tables, and no template of the standard library is used: the linker
+// could pick a copy made for a processor that is not there.
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // Part of kernels.inl: small matrix products and the packing of their operands.
 //
-// Operands are arrays of words. A word is one A; or, where the processor multiplies pairs of bfloat16, two neighbours along the inner
-// dimension, the second one 0 past an odd end.
+// Operands are arrays of words. A word is one A; or, where the processor multiplies pairs of
+// bfloat16, two neighbours along the inner dimension, the second one 0 past an odd end.
 
 #if defined(FLANMOE_BF16_PAIRS)
 template <class T>
@@ -16,9 +16,11 @@ inline int64_t num_words(int64_t count) {
 }
 
 template <class T>
-inline Vector<Accumulator<T>> multiply_add(Vector<Accumulator<T>> a, Vector<Accumulator<T>> b, Vector<Accumulator<T>> sum) {
+inline Vector<Accumulator<T>> multiply_add(Vector<Accumulator<T>> a, Vector<Accumulator<T>> b,
+                                           Vector<Accumulator<T>> sum) {
 #if defined(FLANMOE_BF16_PAIRS)
-  if constexpr (kPair<T> == 2) return (VectorF)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+  if constexpr (kPair<T> == 2)
+    return (VectorF)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
 #endif
   return fma(a, b, sum);
 }
@@ -29,13 +31,15 @@ inline void multiply_block(const MatrixProduct<A>& m, const A* a, const A* b, A*
   Vector<A> sums[kRows][kVectors] = {};
   for (int64_t p = 0; p < m.inner; ++p) {
     Vector<A> b_row[kVectors];
-    for (int j = 0; j < kVectors - 1; ++j) b_row[j] = load_vector(b + p * m.b_stride + j * kWidth<A>);
+    for (int j = 0; j < kVectors - 1; ++j)
+      b_row[j] = load_vector(b + p * m.b_stride + j * kWidth<A>);
     b_row[kVectors - 1] = load(b + p * m.b_stride + (kVectors - 1) * kWidth<A>, last);
 #pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) {
       const Vector<A> a_value = splat<A>(a[i * m.a_row + p * m.a_column]);
 #pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) sums[i][j] = multiply_add<T>(a_value, b_row[j], sums[i][j]);
+      for (int j = 0; j < kVectors; ++j)
+        sums[i][j] = multiply_add<T>(a_value, b_row[j], sums[i][j]);
     }
   }
 #pragma GCC unroll 8
@@ -55,7 +59,8 @@ inline void multiply_block(const MatrixProduct<A>& m, const A* a, const A* b, A*
 template <class T, int kRows, int kVectors, class Last, class A = Accumulator<T>>
 inline void multiply_panel(const MatrixProduct<A>& m, int64_t row, int64_t column, Last last) {
   for (; row + kRows <= m.rows; row += kRows)
-    multiply_block<T, kRows, kVectors>(m, m.a + row * m.a_row, m.b + column, m.c + row * m.c_stride + column, last);
+    multiply_block<T, kRows, kVectors>(m, m.a + row * m.a_row, m.b + column,
+                                       m.c + row * m.c_stride + column, last);
   if constexpr (kRows > 1)
     if (row < m.rows) multiply_panel<T, kRows / 2, kVectors>(m, row, column, last);
 }
@@ -70,9 +75,11 @@ void multiply(const MatrixProduct<Accumulator<T>>& m) {
 #endif
   constexpr int64_t kPanel = kVectors * kWidth<A>;
   int64_t column = 0;
-  for (; column + kPanel <= m.columns; column += kPanel) multiply_panel<T, kRows, kVectors>(m, 0, column, Full{});
+  for (; column + kPanel <= m.columns; column += kPanel)
+    multiply_panel<T, kRows, kVectors>(m, 0, column, Full{});
   if constexpr (kVectors > 2)
-    for (; column + 2 * kWidth<A> <= m.columns; column += 2 * kWidth<A>) multiply_panel<T, kRows, 2>(m, 0, column, Full{});
+    for (; column + 2 * kWidth<A> <= m.columns; column += 2 * kWidth<A>)
+      multiply_panel<T, kRows, 2>(m, 0, column, Full{});
   const int64_t rest = m.columns - column;
   if (rest > kWidth<A>)
     multiply_panel<T, kRows, 2>(m, 0, column, Part{static_cast<int>(rest - kWidth<A>)});
@@ -95,10 +102,13 @@ inline Accumulator<T> word_at(const T* row, int64_t p, int64_t width) {
 
 #if defined(__SSE2__)
 // Four words of a row, all of them inside it.
-inline __m128 four_words(const float* row, int64_t p) { return _mm_loadu_ps(row + p); }
+inline __m128 four_words(const float* row, int64_t p) {
+  return _mm_loadu_ps(row + p);
+}
 inline __m128 four_words(const Bf16* row, int64_t p) {
   if constexpr (kPair<Bf16> == 2) return _mm_loadu_ps(reinterpret_cast<const float*>(row + 2 * p));
-  return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + p))));
+  return _mm_castsi128_ps(_mm_unpacklo_epi16(
+      _mm_setzero_si128(), _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + p))));
 }
 #endif
 
@@ -113,8 +123,8 @@ void pack_transposed(const T* x, int64_t stride, Accumulator<T>* out, int64_t ro
     full_words = width / kPair<T> / 4 * 4;
     for (int64_t r = 0; r < full_rows; r += 4)
       for (int64_t p = 0; p < full_words; p += 4) {
-        __m128 a = four_words(x + r * stride, p), b = four_words(x + (r + 1) * stride, p), c = four_words(x + (r + 2) * stride, p),
-               d = four_words(x + (r + 3) * stride, p);
+        __m128 a = four_words(x + r * stride, p), b = four_words(x + (r + 1) * stride, p),
+               c = four_words(x + (r + 2) * stride, p), d = four_words(x + (r + 3) * stride, p);
         _MM_TRANSPOSE4_PS(a, b, c, d);
         _mm_storeu_ps(out + p * rows + r, a);
         _mm_storeu_ps(out + (p + 1) * rows + r, b);
@@ -124,7 +134,8 @@ void pack_transposed(const T* x, int64_t stride, Accumulator<T>* out, int64_t ro
   }
 #endif
   for (int64_t r = 0; r < rows; ++r)
-    for (int64_t p = r < full_rows ? full_words : 0; p < words; ++p) out[p * rows + r] = word_at(x + r * stride, p, width);
+    for (int64_t p = r < full_rows ? full_words : 0; p < words; ++p)
+      out[p * rows + r] = word_at(x + r * stride, p, width);
 }
 
 // out [rows, words(width)]
@@ -134,10 +145,13 @@ void pack_rows(const T* x, int64_t stride, Accumulator<T>* out, int64_t rows, in
   const int64_t words = num_words<T>(width);
   for (int64_t r = 0; r < rows; ++r) {
     if constexpr (kPair<T> == 2) {
-      memcpy(static_cast<void*>(out + r * words), x + r * stride, static_cast<size_t>(width / 2) * 4);
+      memcpy(static_cast<void*>(out + r * words), x + r * stride,
+             static_cast<size_t>(width / 2) * 4);
       if (width % 2) out[r * words + words - 1] = word_at(x + r * stride, words - 1, width);
     } else {
-      for_vectors<A>(width, [&](int64_t i, auto part) { store(out + r * words + i, load(x + r * stride + i, part), part); });
+      for_vectors<A>(width, [&](int64_t i, auto part) {
+        store(out + r * words + i, load(x + r * stride + i, part), part);
+      });
     }
   }
 }
@@ -153,7 +167,8 @@ inline VectorF interleave(VectorF low, VectorF high) {
 
 // out [words(rows), width]
 template <class T, class From>
-inline void pack_pairs_of(const From* x, int64_t stride, Accumulator<T>* out, int64_t rows, int64_t width) {
+inline void pack_pairs_of(const From* x, int64_t stride, Accumulator<T>* out, int64_t rows,
+                          int64_t width) {
   using A = Accumulator<T>;
   for (int64_t r = 0; r < rows; r += kPair<T>)
     for_vectors<A>(width, [&](int64_t i, auto part) {
@@ -162,7 +177,9 @@ inline void pack_pairs_of(const From* x, int64_t stride, Accumulator<T>* out, in
         store(out + r * width + i, low, part);
       } else {
 #if defined(FLANMOE_BF16_PAIRS)
-        store(out + r / 2 * width + i, interleave(low, r + 1 < rows ? load(x + (r + 1) * stride + i, part) : Vector<A>{}), part);
+        store(out + r / 2 * width + i,
+              interleave(low, r + 1 < rows ? load(x + (r + 1) * stride + i, part) : Vector<A>{}),
+              part);
 #endif
       }
     });
@@ -190,7 +207,9 @@ void pack_score_rows(const Accumulator<T>* x, Accumulator<T>* out, int64_t rows,
   const int64_t words = num_words<T>(width);
   for (int64_t r = 0; r < rows; ++r) {
     if (words > 0) out[(r + 1) * words - 1] = 0;
-    for_vectors<A>(width, [&](int64_t i, auto part) { store_words<T>(out + r * words, i, load(x + r * width + i, part), part); });
+    for_vectors<A>(width, [&](int64_t i, auto part) {
+      store_words<T>(out + r * words, i, load(x + r * width + i, part), part);
+    });
   }
 }
 
@@ -198,18 +217,23 @@ template <class T>
 inline Accumulator<T> dot(const T* x, const T* y, int64_t columns) {
   using A = Accumulator<T>;
   Vector<A> sums{};
-  for_vectors<A>(columns, [&](int64_t i, auto part) { sums = fma(load(x + i, part), load(y + i, part), sums); });
+  for_vectors<A>(columns, [&](int64_t i, auto part) {
+    sums = fma(load(x + i, part), load(y + i, part), sums);
+  });
   return sum_elements(sums);
 }
 
 template <class T>
-void dot_all(const T* x, int64_t x_stride, const T* y, int64_t y_stride, Accumulator<T>* out, int64_t x_rows, int64_t y_rows, int64_t width) {
+void dot_all(const T* x, int64_t x_stride, const T* y, int64_t y_stride, Accumulator<T>* out,
+             int64_t x_rows, int64_t y_rows, int64_t width) {
   for (int64_t j = 0; j < y_rows; ++j)
-    for (int64_t i = 0; i < x_rows; ++i) out[i * y_rows + j] = dot(x + i * x_stride, y + j * y_stride, width);
+    for (int64_t i = 0; i < x_rows; ++i)
+      out[i * y_rows + j] = dot(x + i * x_stride, y + j * y_stride, width);
 }
 
 template <class T>
-void sum_weighted(const Accumulator<T>* weight, const T* x, int64_t stride, Accumulator<T>* out, int64_t out_rows, int64_t x_rows, int64_t width) {
+void sum_weighted(const Accumulator<T>* weight, const T* x, int64_t stride, Accumulator<T>* out,
+                  int64_t out_rows, int64_t x_rows, int64_t width) {
   using A = Accumulator<T>;
   for (int64_t i = 0; i < out_rows; ++i) {
     constexpr int64_t kStep = 4 * kWidth<A>;
@@ -217,27 +241,34 @@ void sum_weighted(const Accumulator<T>* weight, const T* x, int64_t stride, Accu
     for (; c + kStep <= width; c += kStep) {
       Vector<A> sums[4] = {};
       for (int64_t r = 0; r < x_rows; ++r)
-        for (int j = 0; j < 4; ++j) sums[j] = fma(splat<A>(weight[i * x_rows + r]), load_vector(x + r * stride + c + j * kWidth<A>), sums[j]);
+        for (int j = 0; j < 4; ++j)
+          sums[j] = fma(splat<A>(weight[i * x_rows + r]),
+                        load_vector(x + r * stride + c + j * kWidth<A>), sums[j]);
       for (int j = 0; j < 4; ++j) store_vector(out + i * width + c + j * kWidth<A>, sums[j]);
     }
     for_vectors<A>(width - c, [&](int64_t k, auto part) {
       Vector<A> sum{};
-      for (int64_t r = 0; r < x_rows; ++r) sum = fma(splat<A>(weight[i * x_rows + r]), load(x + r * stride + c + k, part), sum);
+      for (int64_t r = 0; r < x_rows; ++r)
+        sum = fma(splat<A>(weight[i * x_rows + r]), load(x + r * stride + c + k, part), sum);
       store(out + i * width + c + k, sum, part);
     });
   }
 }
 
 template <class T>
-void row_dot(const T* x, int64_t x_stride, const T* y, int64_t y_stride, Accumulator<T>* out, int64_t rows, int64_t columns) {
+void row_dot(const T* x, int64_t x_stride, const T* y, int64_t y_stride, Accumulator<T>* out,
+             int64_t rows, int64_t columns) {
   for (int64_t r = 0; r < rows; ++r) out[r] = dot(x + r * x_stride, y + r * y_stride, columns);
 }
 
 template <class T>
-void store_rows(const Accumulator<T>* x, const Accumulator<T>* factor, T* out, int64_t stride, int64_t rows, int64_t columns) {
+void store_rows(const Accumulator<T>* x, const Accumulator<T>* factor, T* out, int64_t stride,
+                int64_t rows, int64_t columns) {
   using A = Accumulator<T>;
   for (int64_t r = 0; r < rows; ++r) {
     const A scale = factor ? factor[r] : A(1);
-    for_vectors<A>(columns, [&](int64_t i, auto part) { store(out + r * stride + i, load(x + r * columns + i, part) * scale, part); });
+    for_vectors<A>(columns, [&](int64_t i, auto part) {
+      store(out + r * stride + i, load(x + r * columns + i, part) * scale, part);
+    });
   }
 }

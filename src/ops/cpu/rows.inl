@@ -1,9 +1,11 @@
 // Part of kernels.inl: RowKernels.
 
-// ---- norm ----------------------------------------------------------------------------------------------------------------------------
+// ---- norm
+// ----------------------------------------------------------------------------------------------------------------------------
 
 template <class T>
-void rms_norm(const T* x, const Accumulator<T>* weight, double eps, T* y, Accumulator<T>* inverse_rms, int64_t rows, int64_t columns) {
+void rms_norm(const T* x, const Accumulator<T>* weight, double eps, T* y,
+              Accumulator<T>* inverse_rms, int64_t rows, int64_t columns) {
   using A = Accumulator<T>;
 #pragma omp parallel for schedule(static) if (rows * columns > kMinParallelWork)
   for (int64_t r = 0; r < rows; ++r) {
@@ -14,15 +16,19 @@ void rms_norm(const T* x, const Accumulator<T>* weight, double eps, T* y, Accumu
       const Vector<A> v = load(x_row + i, part);
       squares = fma(v, v, squares);
     });
-    const A inverse = A(1) / sqrt_scalar(sum_elements(squares) / static_cast<A>(columns) + static_cast<A>(eps));
+    const A inverse =
+        A(1) / sqrt_scalar(sum_elements(squares) / static_cast<A>(columns) + static_cast<A>(eps));
     if (inverse_rms) inverse_rms[r] = inverse;
-    for_vectors<A>(columns, [&](int64_t i, auto part) { store(y_row + i, load(x_row + i, part) * inverse * load(weight + i, part), part); });
+    for_vectors<A>(columns, [&](int64_t i, auto part) {
+      store(y_row + i, load(x_row + i, part) * inverse * load(weight + i, part), part);
+    });
   }
 }
 
 template <class T>
-void rms_norm_backward(const T* grad, const T* x, const Accumulator<T>* weight, const Accumulator<T>* inverse_rms, T* grad_x,
-                       Accumulator<T>* grad_weight, Accumulator<T>* partial, int64_t num_parts, int64_t rows, int64_t columns) {
+void rms_norm_backward(const T* grad, const T* x, const Accumulator<T>* weight,
+                       const Accumulator<T>* inverse_rms, T* grad_x, Accumulator<T>* grad_weight,
+                       Accumulator<T>* partial, int64_t num_parts, int64_t rows, int64_t columns) {
   using A = Accumulator<T>;
   const int64_t part_rows = (rows + num_parts - 1) / num_parts;
 #pragma omp parallel if (rows * columns > kMinParallelWork)
@@ -55,7 +61,8 @@ void rms_norm_backward(const T* grad, const T* x, const Accumulator<T>* weight, 
       for (int64_t block = 0; block < columns; block += kWidth<A>) {
         auto sum = [&](auto part) {
           Vector<A> total{};
-          for (int64_t p = 0; p < num_parts; ++p) total += load(partial + p * columns + block, part);
+          for (int64_t p = 0; p < num_parts; ++p)
+            total += load(partial + p * columns + block, part);
           store(grad_weight + block, total, part);
         };
         if (block + kWidth<A> <= columns)
@@ -67,17 +74,21 @@ void rms_norm_backward(const T* grad, const T* x, const Accumulator<T>* weight, 
   }
 }
 
-// ---- activation ----------------------------------------------------------------------------------------------------------------------
+// ---- activation
+// ----------------------------------------------------------------------------------------------------------------------
 
-// gelu_tanh(x) = x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3): 1 + tanh(u) = 2 sigmoid(2 u), without its cancellation.
+// gelu_tanh(x) = x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3): 1 + tanh(u) = 2 sigmoid(2 u),
+// without its cancellation.
 template <class A>
 inline Vector<A> gelu_sigmoid(Vector<A> x) {
-  const A c = static_cast<A>(-2 * 0.79788456080286535588), c3 = static_cast<A>(-2 * 0.79788456080286535588 * 0.044715);
+  const A c = static_cast<A>(-2 * 0.79788456080286535588),
+          c3 = static_cast<A>(-2 * 0.79788456080286535588 * 0.044715);
   return A(1) / (A(1) + exp_vector(x * fma(x * x, splat<A>(c3), splat<A>(c))));
 }
 
 template <class T>
-void gated_gelu(const T* gate, int64_t gate_stride, const T* up, int64_t up_stride, T* y, int64_t rows, int64_t columns) {
+void gated_gelu(const T* gate, int64_t gate_stride, const T* up, int64_t up_stride, T* y,
+                int64_t rows, int64_t columns) {
   using A = Accumulator<T>;
 #pragma omp parallel for schedule(static) if (rows * columns > kMinParallelWork)
   for (int64_t r = 0; r < rows; ++r)
@@ -88,14 +99,17 @@ void gated_gelu(const T* gate, int64_t gate_stride, const T* up, int64_t up_stri
 }
 
 template <class T>
-void gated_gelu_backward(const T* grad, const T* gate, int64_t gate_stride, const T* up, int64_t up_stride, T* grad_gate, T* grad_up,
-                         int64_t rows, int64_t columns) {
+void gated_gelu_backward(const T* grad, const T* gate, int64_t gate_stride, const T* up,
+                         int64_t up_stride, T* grad_gate, T* grad_up, int64_t rows,
+                         int64_t columns) {
   using A = Accumulator<T>;
-  const A c = static_cast<A>(2 * 0.79788456080286535588), c3 = static_cast<A>(6 * 0.79788456080286535588 * 0.044715);
+  const A c = static_cast<A>(2 * 0.79788456080286535588),
+          c3 = static_cast<A>(6 * 0.79788456080286535588 * 0.044715);
 #pragma omp parallel for schedule(static) if (rows * columns > kMinParallelWork)
   for (int64_t r = 0; r < rows; ++r)
     for_vectors<A>(columns, [&](int64_t i, auto part) {
-      const Vector<A> x = load(gate + r * gate_stride + i, part), g = load(grad + r * columns + i, part);
+      const Vector<A> x = load(gate + r * gate_stride + i, part),
+                      g = load(grad + r * columns + i, part);
       const Vector<A> s = gelu_sigmoid<A>(x);
       const Vector<A> slope = fma(x * s * (A(1) - s), fma(x * x, splat<A>(c3), splat<A>(c)), s);
       store(grad_up + r * columns + i, g * x * s, part);
@@ -103,7 +117,8 @@ void gated_gelu_backward(const T* grad, const T* gate, int64_t gate_stride, cons
     });
 }
 
-// ---- noise ---------------------------------------------------------------------------------------------------------------------------
+// ---- noise
+// ---------------------------------------------------------------------------------------------------------------------------
 
 constexpr uint64_t kGolden = 0x9E3779B97F4A7C15ull;
 
@@ -140,11 +155,13 @@ inline void make_factors(uint64_t state, int64_t begin, const DropoutRule& rule,
   make_bits(state, begin, bits);
   const A scale = static_cast<A>(rule.scale);
   const int32_t threshold = static_cast<int32_t>(rule.threshold);
-  for (int i = 0; i < kNoiseBlock; ++i) factors[i] = static_cast<int32_t>(bits[i]) >= threshold ? scale : A(0);
+  for (int i = 0; i < kNoiseBlock; ++i)
+    factors[i] = static_cast<int32_t>(bits[i]) >= threshold ? scale : A(0);
 }
 
 template <class T>
-void dropout(const T* x, T* y, const int64_t* token_keys, uint64_t key, DropoutRule rule, int64_t rows, int64_t columns) {
+void dropout(const T* x, T* y, const int64_t* token_keys, uint64_t key, DropoutRule rule,
+             int64_t rows, int64_t columns) {
   using A = Accumulator<T>;
 #pragma omp parallel for schedule(static) if (rows * columns > kMinParallelWork)
   for (int64_t r = 0; r < rows; ++r) {
@@ -163,7 +180,8 @@ void dropout(const T* x, T* y, const int64_t* token_keys, uint64_t key, DropoutR
 }
 
 template <class T>
-void jitter(const T* x, T* y, const int64_t* token_keys, uint64_t key, double epsilon, int64_t rows, int64_t columns) {
+void jitter(const T* x, T* y, const int64_t* token_keys, uint64_t key, double epsilon, int64_t rows,
+            int64_t columns) {
   using A = Accumulator<T>;
   const A low = static_cast<A>(1 - epsilon), step = static_cast<A>(2 * epsilon / 65536);
 #pragma omp parallel for schedule(static) if (rows * columns > kMinParallelWork)
@@ -181,7 +199,8 @@ void jitter(const T* x, T* y, const int64_t* token_keys, uint64_t key, double ep
   }
 }
 
-// ---- cross-entropy -------------------------------------------------------------------------------------------------------------------
+// ---- cross-entropy
+// -------------------------------------------------------------------------------------------------------------------
 
 template <class T>
 inline Accumulator<T> row_logsumexp(const T* row, int64_t columns) {
@@ -193,19 +212,23 @@ inline Accumulator<T> row_logsumexp(const T* row, int64_t columns) {
   int64_t i = 0;
   for (; i + kStep <= columns; i += kStep)
     for (int j = 0; j < 4; ++j) peaks[j] = larger(peaks[j], load_vector(row + i + j * kWidth<A>));
-  for_vectors<A>(columns - i, [&](int64_t k, auto part) { peaks[0] = larger(peaks[0], load(row + i + k, part, -kInfinity<A>)); });
+  for_vectors<A>(columns - i, [&](int64_t k, auto part) {
+    peaks[0] = larger(peaks[0], load(row + i + k, part, -kInfinity<A>));
+  });
   const A peak = largest_element(larger(larger(peaks[0], peaks[1]), larger(peaks[2], peaks[3])));
   if (peak == -kInfinity<A>) return -kInfinity<A>;
   Vector<A> sums[4] = {};
   for (i = 0; i + kStep <= columns; i += kStep)
     for (int j = 0; j < 4; ++j) sums[j] += exp_vector(load_vector(row + i + j * kWidth<A>) - peak);
-  for_vectors<A>(columns - i, [&](int64_t k, auto part) { sums[0] += exp_vector(load(row + i + k, part, -kInfinity<A>) - peak); });
+  for_vectors<A>(columns - i, [&](int64_t k, auto part) {
+    sums[0] += exp_vector(load(row + i + k, part, -kInfinity<A>) - peak);
+  });
   return peak + log_scalar(sum_elements((sums[0] + sums[1]) + (sums[2] + sums[3])));
 }
 
 template <class T>
-void cross_entropy(const T* logits, int64_t stride, const int64_t* labels, double z_coefficient, Accumulator<T>* loss,
-                   Accumulator<T>* logsumexp, int64_t rows, int64_t columns) {
+void cross_entropy(const T* logits, int64_t stride, const int64_t* labels, double z_coefficient,
+                   Accumulator<T>* loss, Accumulator<T>* logsumexp, int64_t rows, int64_t columns) {
   using A = Accumulator<T>;
 #pragma omp parallel for schedule(static) if (rows * columns > kMinParallelWork)
   for (int64_t r = 0; r < rows; ++r) {
@@ -222,7 +245,8 @@ void cross_entropy(const T* logits, int64_t stride, const int64_t* labels, doubl
 }
 
 template <class T>
-void cross_entropy_backward(const Accumulator<T>* grad, const T* logits, int64_t stride, const int64_t* labels, const Accumulator<T>* logsumexp,
+void cross_entropy_backward(const Accumulator<T>* grad, const T* logits, int64_t stride,
+                            const int64_t* labels, const Accumulator<T>* logsumexp,
                             double z_coefficient, T* grad_logits, int64_t rows, int64_t columns) {
   using A = Accumulator<T>;
 #pragma omp parallel for schedule(static) if (rows * columns > kMinParallelWork)
@@ -235,17 +259,21 @@ void cross_entropy_backward(const Accumulator<T>* grad, const T* logits, int64_t
     }
     const A lse = logsumexp[r];
     const A factor = grad[r] * (A(1) + 2 * static_cast<A>(z_coefficient) * lse);
-    for_vectors<A>(columns, [&](int64_t i, auto part) { store(out + i, exp_vector(load(row + i, part) - lse) * factor, part); });
+    for_vectors<A>(columns, [&](int64_t i, auto part) {
+      store(out + i, exp_vector(load(row + i, part) - lse) * factor, part);
+    });
     // the label's element anew, not by subtracting from what was rounded
     alignas(64) Vector<A> one = splat<A>(widen(row[labels[r]]) - lse);
     narrow(exp_vector(one)[0] * factor - grad[r], out + labels[r]);
   }
 }
 
-// ---- rows of assignments -------------------------------------------------------------------------------------------------------------
+// ---- rows of assignments
+// -------------------------------------------------------------------------------------------------------------
 
 template <class T>
-void gather_rows(const T* x, const int64_t* index, const Accumulator<T>* weight, T* out, int64_t rows, int64_t columns) {
+void gather_rows(const T* x, const int64_t* index, const Accumulator<T>* weight, T* out,
+                 int64_t rows, int64_t columns) {
   using A = Accumulator<T>;
 #pragma omp parallel for schedule(static) if (rows * columns > kMinParallelWork)
   for (int64_t r = 0; r < rows; ++r) {
@@ -255,12 +283,15 @@ void gather_rows(const T* x, const int64_t* index, const Accumulator<T>* weight,
       continue;
     }
     const A w = weight[r];
-    for_vectors<A>(columns, [&](int64_t i, auto part) { store(out + r * columns + i, load(row + i, part) * w, part); });
+    for_vectors<A>(columns, [&](int64_t i, auto part) {
+      store(out + r * columns + i, load(row + i, part) * w, part);
+    });
   }
 }
 
 template <class T>
-void sum_rows(const T* x, const int64_t* offsets, const int64_t* order, const Accumulator<T>* weight, T* out, int64_t rows, int64_t columns) {
+void sum_rows(const T* x, const int64_t* offsets, const int64_t* order,
+              const Accumulator<T>* weight, T* out, int64_t rows, int64_t columns) {
   using A = Accumulator<T>;
 #pragma omp parallel for schedule(static) if (rows * columns > kMinParallelWork)
   for (int64_t r = 0; r < rows; ++r)
@@ -275,7 +306,8 @@ void sum_rows(const T* x, const int64_t* offsets, const int64_t* order, const Ac
 }
 
 template <class T>
-void dot_rows(const T* x, const T* y, const int64_t* index, Accumulator<T>* out, int64_t rows, int64_t columns) {
+void dot_rows(const T* x, const T* y, const int64_t* index, Accumulator<T>* out, int64_t rows,
+              int64_t columns) {
 #pragma omp parallel for schedule(static) if (rows * columns > kMinParallelWork)
   for (int64_t r = 0; r < rows; ++r) out[r] = dot(x + r * columns, y + index[r] * columns, columns);
 }

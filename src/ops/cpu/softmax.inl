@@ -9,11 +9,13 @@ inline int64_t num_seen(const AttentionTile<A>& tile, int64_t row) {
 
 template <class A>
 inline uint64_t dropout_state(const AttentionTile<A>& tile, int64_t row) {
-  return fold_key(fold_key(tile.dropout_key, static_cast<uint64_t>(tile.head)), static_cast<uint64_t>(tile.token_keys[row]));
+  return fold_key(fold_key(tile.dropout_key, static_cast<uint64_t>(tile.head)),
+                  static_cast<uint64_t>(tile.token_keys[row]));
 }
 
 template <class T>
-void attention_softmax(const AttentionTile<Accumulator<T>>& tile, Accumulator<T>* weights, Accumulator<T>* inverse_sum, Accumulator<T>* logsumexp) {
+void attention_softmax(const AttentionTile<Accumulator<T>>& tile, Accumulator<T>* weights,
+                       Accumulator<T>* inverse_sum, Accumulator<T>* logsumexp) {
   using A = Accumulator<T>;
   const bool makes_words = weights != tile.scores;
   const int64_t weight_stride = makes_words ? num_words<T>(tile.num_keys) : tile.num_keys;
@@ -38,11 +40,14 @@ void attention_softmax(const AttentionTile<Accumulator<T>>& tile, Accumulator<T>
         peaks = larger(peaks, v);
       });
     } else {
-      for_vectors<A>(seen, [&](int64_t i, auto part) { peaks = larger(peaks, load(row + i, part, -kInfinity<A>)); });
+      for_vectors<A>(seen, [&](int64_t i, auto part) {
+        peaks = larger(peaks, load(row + i, part, -kInfinity<A>));
+      });
     }
     const A peak = largest_element(peaks);
     const int64_t end = peak == -kInfinity<A> ? 0 : seen;
-    if (makes_words && weight_stride > 0) weight_row[weight_stride - 1] = 0;  // the second half of an odd end
+    if (makes_words && weight_stride > 0)
+      weight_row[weight_stride - 1] = 0;  // the second half of an odd end
     if (end == 0) {
       if (logsumexp) logsumexp[r] = kInfinity<A>;
       inverse_sum[r] = 0;
@@ -71,7 +76,8 @@ void attention_softmax(const AttentionTile<Accumulator<T>>& tile, Accumulator<T>
     }
     if (end < tile.num_keys) {
       if (makes_words && kPair<T> == 2)
-        memset(reinterpret_cast<Bf16*>(weight_row) + end, 0, static_cast<size_t>(tile.num_keys - end) * 2);
+        memset(reinterpret_cast<Bf16*>(weight_row) + end, 0,
+               static_cast<size_t>(tile.num_keys - end) * 2);
       else
         memset(weight_row + end, 0, static_cast<size_t>(tile.num_keys - end) * sizeof(A));
     }
@@ -79,8 +85,10 @@ void attention_softmax(const AttentionTile<Accumulator<T>>& tile, Accumulator<T>
 }
 
 template <class T>
-void attention_softmax_backward(const AttentionTile<Accumulator<T>>& tile, const Accumulator<T>* logsumexp, const Accumulator<T>* delta,
-                                Accumulator<T>* grad, Accumulator<T>* grad_bias, int64_t grad_bias_stride) {
+void attention_softmax_backward(const AttentionTile<Accumulator<T>>& tile,
+                                const Accumulator<T>* logsumexp, const Accumulator<T>* delta,
+                                Accumulator<T>* grad, Accumulator<T>* grad_bias,
+                                int64_t grad_bias_stride) {
   using A = Accumulator<T>;
   for (int64_t r = 0; r < tile.num_rows; ++r) {
     A* row = tile.scores + r * tile.num_keys;
@@ -104,7 +112,9 @@ void attention_softmax_backward(const AttentionTile<Accumulator<T>>& tile, const
       for (int64_t begin = 0; begin < seen; begin += kNoiseBlock) {
         alignas(64) A factors[kNoiseBlock];
         make_factors(dropout_state(tile, r), begin, tile.dropout, factors);
-        for_vectors<A>(smaller(kNoiseBlock, seen - begin), [&](int64_t i, auto part) { step(begin + i, part, load_vector(factors + i)); });
+        for_vectors<A>(smaller(kNoiseBlock, seen - begin), [&](int64_t i, auto part) {
+          step(begin + i, part, load_vector(factors + i));
+        });
       }
     } else {
       for_vectors<A>(seen, [&](int64_t i, auto part) { step(i, part, splat<A>(1)); });

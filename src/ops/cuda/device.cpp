@@ -6,9 +6,13 @@
 
 namespace flanmoe::ops {
 
-bool has_cuda_build() { return true; }
+bool has_cuda_build() {
+  return true;
+}
 void require_cuda() {
-  if (!at::hasCUDA()) fail(ErrorCode::Unsupported, "[--device] cuda: this machine has no CUDA device, or libtorch_cuda is not loaded");
+  if (!at::hasCUDA())
+    fail(ErrorCode::Unsupported,
+         "[--device] cuda: this machine has no CUDA device, or libtorch_cuda is not loaded");
 }
 
 }  // namespace flanmoe::ops

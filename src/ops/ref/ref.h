@@ -1,4 +1,5 @@
-// The plain-loop truth of every op, in double, for tests. Arrays are row-major; shape letters as in ops/transformer.h and ops/routing.h.
+// The plain-loop truth of every op, in double, for tests. Arrays are row-major; shape letters as in
+// ops/transformer.h and ops/routing.h.
 #pragma once
 
 #include <cstddef>
@@ -29,24 +30,29 @@ struct Attention {
   Indices key_segment_ids_BK;
   bool is_causal = false;
   int64_t query_offset = 0;
-  // The dropout of probability (query, key) is keyed by the query's token key, the head, and the index of the key counted from the first
-  // one of its segment in the row, so that packing does not change it.
+  // The dropout of probability (query, key) is keyed by the query's token key, the head, and the
+  // index of the key counted from the first one of its segment in the row, so that packing does not
+  // change it.
   double dropout_rate = 0;
   uint64_t dropout_key = 0;
   Indices token_keys_BQ;
 };
 Array attention(const Attention& problem);
 
-int64_t relative_position_bucket(int64_t relative_position, bool is_bidirectional, int64_t num_buckets, int64_t max_distance);
-Array relative_position_bias(const Array& table_NH, int64_t num_heads, int64_t query_length, int64_t key_length, int64_t query_offset,
-                             bool is_bidirectional, int64_t max_distance);
+int64_t relative_position_bucket(int64_t relative_position, bool is_bidirectional,
+                                 int64_t num_buckets, int64_t max_distance);
+Array relative_position_bias(const Array& table_NH, int64_t num_heads, int64_t query_length,
+                             int64_t key_length, int64_t query_offset, bool is_bidirectional,
+                             int64_t max_distance);
 
 Array cross_entropy(const Array& logits_TV, const Indices& labels_T, double z_coefficient);
 Array label_log_probability(const Array& logits_TV, const Indices& labels_T);
 
 Array dispatch(const Array& x_TD, int64_t num_tokens, const Indices& token_index_A);
 // Through a dense [T, A] matrix.
-Array combine(const Array& x_AD, int64_t num_tokens, const Indices& token_index_A, const Array& weight_A);
-Array grouped_matmul(const Array& x_AI, const Array& weight_EOI, int64_t in_dim, int64_t out_dim, const Indices& expert_offsets);
+Array combine(const Array& x_AD, int64_t num_tokens, const Indices& token_index_A,
+              const Array& weight_A);
+Array grouped_matmul(const Array& x_AI, const Array& weight_EOI, int64_t in_dim, int64_t out_dim,
+                     const Indices& expert_offsets);
 
 }  // namespace flanmoe::ops::ref

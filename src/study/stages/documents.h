@@ -16,9 +16,10 @@ struct DocumentDraw {
   uint64_t seed = 0;
 };
 
-// Example `position` is a pure function of (settings, position). Files are read and tokenised at once and cut into pieces that fill
-// `input_length` after corruption; every piece comes once before any comes twice. builtin:corpus has no end and draws new documents.
-// Throws InvalidArgument where there is no text, InvalidConfig where the corpus is mixed with files.
+// Example `position` is a pure function of (settings, position). Files are read and tokenised at
+// once and cut into pieces that fill `input_length` after corruption; every piece comes once before
+// any comes twice. builtin:corpus has no end and draws new documents. Throws InvalidArgument where
+// there is no text, InvalidConfig where the corpus is mixed with files.
 Draw make_document_draw(const DocumentDraw& settings, const text::Tokenizer& tokenizer);
 
 }  // namespace flanmoe::study

@@ -29,7 +29,8 @@ struct Config : CommonConfig {
     v("data", data, "suites, separated by commas; empty: eval.data");
     v("num_examples", num_examples, "examples a task of generated suites");
     v("precision", precision, "of compute: float32 or bfloat16");
-    v("options", options, "how suites are scored; keys that are not there are those of eval.options");
+    v("options", options,
+      "how suites are scored; keys that are not there are those of eval.options");
   }
 };
 
@@ -44,7 +45,8 @@ std::vector<std::string> find_easy_tasks(const std::string& spec, const eval::Su
 
 class EvaluateStage final : public Stage {
  public:
-  EvaluateStage(const std::string& name, const ConfigNode& table, const Sections& sections) : Stage(name, "evaluate") {
+  EvaluateStage(const std::string& name, const ConfigNode& table, const Sections& sections)
+      : Stage(name, "evaluate") {
     config_.num_examples = sections.eval.num_examples;
     config_.precision = sections.eval.precision;
     config_.options = sections.eval.options;
@@ -61,12 +63,14 @@ class EvaluateStage final : public Stage {
   std::vector<DataInput> data() const override { return data_; }
   void check() const override {
     if (config_.num_examples < 1)
-      fail(ErrorCode::InvalidConfig, "[{}] is {}, expected at least 1", place("num_examples"), config_.num_examples);
+      fail(ErrorCode::InvalidConfig, "[{}] is {}, expected at least 1", place("num_examples"),
+           config_.num_examples);
     for (const auto& [spec, from] : data_)
       if (is_builtin(spec)) eval::open_suite(spec, 0, 1);
   }
   void run(StageRun& run) const override {
-    const auto loaded = model::load_model_with_tokenizer(run.input_folders.at("model"), at::kFloat, c10::Device(run.device));
+    const auto loaded = model::load_model_with_tokenizer(run.input_folders.at("model"), at::kFloat,
+                                                         c10::Device(run.device));
     make_folders(run.run_folder + "/eval");
     for (const auto& data : data_) evaluate(loaded, data.spec, run);
     run.record->model = make_model_facts(loaded.model->config());
@@ -74,13 +78,16 @@ class EvaluateStage final : public Stage {
 
  private:
   void evaluate(const model::LoadedModel& loaded, const std::string& spec, StageRun& run) const {
-    const auto suite = eval::open_suite(spec, static_cast<uint64_t>(config_.options.seed), config_.num_examples);
+    const auto suite =
+        eval::open_suite(spec, static_cast<uint64_t>(config_.options.seed), config_.num_examples);
     const auto dtype = config_.precision == train::Precision::BFloat16 ? at::kBFloat16 : at::kFloat;
     const auto result = eval::evaluate(loaded, suite, config_.options, dtype);
-    log::info("[study] {}: {} {:.1f} % over {} tasks (chance {:.1f} %)", name(), title_of_spec(spec), 100 * result.mean,
-              result.tasks.size(), 100 * result.mean_chance);
+    log::info("[study] {}: {} {:.1f} % over {} tasks (chance {:.1f} %)", name(),
+              title_of_spec(spec), 100 * result.mean, result.tasks.size(),
+              100 * result.mean_chance);
     const std::string path = "eval/" + name() + "." + unique_slug(spec, run) + ".json";
-    write_file_atomically(run.run_folder + "/" + path, eval::to_json(result, config_.options).dump(1) + "\n");
+    write_file_atomically(run.run_folder + "/" + path,
+                          eval::to_json(result, config_.options).dump(1) + "\n");
     run.add_output(path);
     run.record->suites.push_back({spec, title_of_spec(spec), path, find_easy_tasks(spec, suite)});
   }
@@ -88,8 +95,9 @@ class EvaluateStage final : public Stage {
   // Two files of one name in different folders must not share a result.
   std::string unique_slug(const std::string& spec, const StageRun& run) const {
     const std::string slug = slug_of_spec(spec);
-    const auto same = std::count_if(run.record->suites.begin(), run.record->suites.end(),
-                                    [&](const SuiteRecord& suite) { return slug_of_spec(suite.spec) == slug; });
+    const auto same =
+        std::count_if(run.record->suites.begin(), run.record->suites.end(),
+                      [&](const SuiteRecord& suite) { return slug_of_spec(suite.spec) == slug; });
     return same == 0 ? slug : slug + "-" + std::to_string(same + 1);
   }
 
@@ -100,7 +108,8 @@ class EvaluateStage final : public Stage {
 
 }  // namespace
 
-std::unique_ptr<Stage> make_evaluate_stage(const std::string& name, const ConfigNode& table, const Sections& sections) {
+std::unique_ptr<Stage> make_evaluate_stage(const std::string& name, const ConfigNode& table,
+                                           const Sections& sections) {
   return std::make_unique<EvaluateStage>(name, table, sections);
 }
 

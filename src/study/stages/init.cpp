@@ -25,7 +25,8 @@ struct Config : CommonConfig {
 
 class InitStage final : public Stage {
  public:
-  InitStage(const std::string& name, const ConfigNode& table, const Sections& sections) : Stage(name, "init") {
+  InitStage(const std::string& name, const ConfigNode& table, const Sections& sections)
+      : Stage(name, "init") {
     config_.seed = *sections.seed;
     config_.shape = sections.model.shape;
     parse_stage(*this, table, config_);
@@ -34,7 +35,10 @@ class InitStage final : public Stage {
   StageOutput output() const override { return StageOutput::Model; }
   ConfigNode config() const override { return to_config_node(config_); }
   std::vector<StageInput> inputs() const override {
-    return {{.name = "vocabulary", .value = config_.vocabulary, .output = StageOutput::Vocabulary, .place = place("vocabulary")}};
+    return {{.name = "vocabulary",
+             .value = config_.vocabulary,
+             .output = StageOutput::Vocabulary,
+             .place = place("vocabulary")}};
   }
   void check() const override {
     model::ModelConfig shape = config_.shape;
@@ -44,9 +48,12 @@ class InitStage final : public Stage {
   void run(StageRun& run) const override {
     const auto tokenizer = text::Tokenizer::load(run.input_folders.at("vocabulary"));
     model::ModelConfig shape = config_.shape;
-    if (shape.vocab_size == 0) shape.vocab_size = (tokenizer.size() + kVocabularyMultiple - 1) / kVocabularyMultiple * kVocabularyMultiple;
+    if (shape.vocab_size == 0)
+      shape.vocab_size =
+          (tokenizer.size() + kVocabularyMultiple - 1) / kVocabularyMultiple * kVocabularyMultiple;
     if (shape.vocab_size < tokenizer.size())
-      fail(ErrorCode::InvalidConfig, "[{}] is {}, but the vocabulary has {} pieces and sentinels; 0 takes as many as needed",
+      fail(ErrorCode::InvalidConfig,
+           "[{}] is {}, but the vocabulary has {} pieces and sentinels; 0 takes as many as needed",
            place("shape.vocab_size"), shape.vocab_size, tokenizer.size());
     const model::Model fresh(shape, static_cast<uint64_t>(config_.seed));
     model::save_model(run.folder + "/model", fresh, &tokenizer);
@@ -60,7 +67,8 @@ class InitStage final : public Stage {
 
 }  // namespace
 
-std::unique_ptr<Stage> make_init_stage(const std::string& name, const ConfigNode& table, const Sections& sections) {
+std::unique_ptr<Stage> make_init_stage(const std::string& name, const ConfigNode& table,
+                                       const Sections& sections) {
   return std::make_unique<InitStage>(name, table, sections);
 }
 

@@ -21,13 +21,19 @@ Sources open_all(const std::string& specs, uint64_t seed) {
 
 Draw make_mixture_draw(const MixtureDraw& settings, const text::Tokenizer& tokenizer) {
   const uint64_t seed = settings.seed;
-  const auto mixture = std::make_shared<const data::Mixture>(open_all(settings.specs, seed), settings.mixture, seed);
+  const auto mixture =
+      std::make_shared<const data::Mixture>(open_all(settings.specs, seed), settings.mixture, seed);
   for (const auto& share : mixture->shares())
-    log::debug("[study] {} ({}): {} examples, rate {:.4f}", share.task, share.cluster, share.size, share.rate);
+    log::debug("[study] {} ({}): {} examples, rate {:.4f}", share.task, share.cluster, share.size,
+               share.rate);
   return [mixture, seed, tokenizer](uint64_t position) {
     const data::Example example = mixture->get(position);
-    const RandomKey key = RandomKey(seed, RandomPurpose::DataOrder).fold(example.task).fold(example.id).fold(position);
-    return data::TokenizedExample{key.state(), tokenizer.encode_with_eos(example.inputs), tokenizer.encode_with_eos(example.targets)};
+    const RandomKey key = RandomKey(seed, RandomPurpose::DataOrder)
+                              .fold(example.task)
+                              .fold(example.id)
+                              .fold(position);
+    return data::TokenizedExample{key.state(), tokenizer.encode_with_eos(example.inputs),
+                                  tokenizer.encode_with_eos(example.targets)};
   };
 }
 
@@ -36,7 +42,8 @@ void check_trainable(const std::string& specs, const std::string& place) {
     if (!is_builtin(spec)) continue;
     for (const auto& source : data::open_sources(spec, 0))
       if (source->cluster() == data::builtin::held_out_cluster())
-        fail(ErrorCode::InvalidConfig, "[{}] {} belongs to the held-out cluster '{}', which is never trained on", place, spec,
+        fail(ErrorCode::InvalidConfig,
+             "[{}] {} belongs to the held-out cluster '{}', which is never trained on", place, spec,
              source->cluster());
   }
 }

@@ -17,7 +17,8 @@ struct MixtureDraw {
 // Example `position` of the mixture, tokenised: a pure function of (settings, position).
 Draw make_mixture_draw(const MixtureDraw& settings, const text::Tokenizer& tokenizer);
 
-// The held-out cluster of the built-in collection is for evaluation only. Throws InvalidConfig naming `place`.
+// The held-out cluster of the built-in collection is for evaluation only. Throws InvalidConfig
+// naming `place`.
 void check_trainable(const std::string& specs, const std::string& place);
 
 }  // namespace flanmoe::study

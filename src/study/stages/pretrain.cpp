@@ -14,14 +14,17 @@ struct Config : TrainingConfig {
   template <class Visitor>
   void visit(Visitor& v) {
     visit_training(v);
-    v("concatenates_documents", concatenates_documents, "documents are put one behind the other and cut to length; else one document an example");
-    v("span_corruption", span_corruption, "the objective; keys that are not there are those of data.span_corruption");
+    v("concatenates_documents", concatenates_documents,
+      "documents are put one behind the other and cut to length; else one document an example");
+    v("span_corruption", span_corruption,
+      "the objective; keys that are not there are those of data.span_corruption");
   }
 };
 
 class PretrainStage final : public Stage {
  public:
-  PretrainStage(const std::string& name, const ConfigNode& table, const Sections& sections) : Stage(name, "pretrain") {
+  PretrainStage(const std::string& name, const ConfigNode& table, const Sections& sections)
+      : Stage(name, "pretrain") {
     config_.train = sections.train;
     config_.span_corruption = sections.data.span_corruption;
     parse_stage(*this, table, config_);
@@ -33,19 +36,27 @@ class PretrainStage final : public Stage {
   StageOutput output() const override { return StageOutput::Model; }
   bool trains() const override { return true; }
   ConfigNode config() const override { return to_config_node(config_); }
-  std::vector<StageInput> inputs() const override { return make_training_inputs(*this, config_, model_); }
+  std::vector<StageInput> inputs() const override {
+    return make_training_inputs(*this, config_, model_);
+  }
   std::vector<DataInput> data() const override { return {data_}; }
   void check() const override {
     check_training(*this, config_);
     const auto specs = split_specs(config_.data);
     const bool has_builtin = std::any_of(specs.begin(), specs.end(), is_builtin);
     if (has_builtin && config_.data != "builtin:corpus")
-      fail(ErrorCode::InvalidConfig, "[{}] is '{}': pretraining takes builtin:corpus alone, or files and folders of documents", data_.place,
-           config_.data);
-    const int64_t needed = data::fit_to_input_length(config_.train.batch.input_length, config_.span_corruption).target_length;
+      fail(
+          ErrorCode::InvalidConfig,
+          "[{}] is '{}': pretraining takes builtin:corpus alone, or files and folders of documents",
+          data_.place, config_.data);
+    const int64_t needed =
+        data::fit_to_input_length(config_.train.batch.input_length, config_.span_corruption)
+            .target_length;
     if (config_.train.batch.target_length < needed)
-      fail(ErrorCode::InvalidConfig, "[{}] is {}, but corrupting inputs of {} tokens gives targets of up to {}",
-           place("train.batch.target_length"), config_.train.batch.target_length, config_.train.batch.input_length, needed);
+      fail(ErrorCode::InvalidConfig,
+           "[{}] is {}, but corrupting inputs of {} tokens gives targets of up to {}",
+           place("train.batch.target_length"), config_.train.batch.target_length,
+           config_.train.batch.input_length, needed);
   }
   void run(StageRun& run) const override {
     const DocumentDraw settings{.specs = config_.data,
@@ -53,8 +64,9 @@ class PretrainStage final : public Stage {
                                 .input_length = config_.train.batch.input_length,
                                 .concatenates_documents = config_.concatenates_documents,
                                 .seed = make_draw_seed(config_.train, run)};
-    run_training(*this, config_, run, hash_specs(config_.data),
-                 [&](const text::Tokenizer& tokenizer) { return make_document_draw(settings, tokenizer); });
+    run_training(
+        *this, config_, run, hash_specs(config_.data),
+        [&](const text::Tokenizer& tokenizer) { return make_document_draw(settings, tokenizer); });
   }
 
  private:
@@ -65,7 +77,8 @@ class PretrainStage final : public Stage {
 
 }  // namespace
 
-std::unique_ptr<Stage> make_pretrain_stage(const std::string& name, const ConfigNode& table, const Sections& sections) {
+std::unique_ptr<Stage> make_pretrain_stage(const std::string& name, const ConfigNode& table,
+                                           const Sections& sections) {
   return std::make_unique<PretrainStage>(name, table, sections);
 }
 

@@ -21,10 +21,13 @@ struct CommonConfig {
 
 // The stage's own model, or model.path. Throws InvalidConfig where neither is given.
 StageInput make_model_input(const Stage& stage, const std::string& model, const Sections& sections);
-// The stage's own data, or that of `section_key` ("data.train"). Throws InvalidConfig where neither is given.
-DataInput choose_data(const Stage& stage, const std::string& own, const std::string& section_value, const std::string& section_key);
+// The stage's own data, or that of `section_key` ("data.train"). Throws InvalidConfig where neither
+// is given.
+DataInput choose_data(const Stage& stage, const std::string& own, const std::string& section_value,
+                      const std::string& section_key);
 // Throws InvalidConfig where a key without a default was not given.
-void require(const Stage& stage, const std::string& value, const std::string& key, const std::string& what);
+void require(const Stage& stage, const std::string& value, const std::string& key,
+             const std::string& what);
 
 template <class Config>
 void parse_stage(Stage& stage, const ConfigNode& table, Config& config) {

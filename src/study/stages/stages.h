@@ -8,11 +8,17 @@
 
 namespace flanmoe::study {
 
-std::unique_ptr<Stage> make_vocabulary_stage(const std::string& name, const ConfigNode& table, const Sections& sections);
-std::unique_ptr<Stage> make_init_stage(const std::string& name, const ConfigNode& table, const Sections& sections);
-std::unique_ptr<Stage> make_pretrain_stage(const std::string& name, const ConfigNode& table, const Sections& sections);
-std::unique_ptr<Stage> make_upcycle_stage(const std::string& name, const ConfigNode& table, const Sections& sections);
-std::unique_ptr<Stage> make_tune_stage(const std::string& name, const ConfigNode& table, const Sections& sections);
-std::unique_ptr<Stage> make_evaluate_stage(const std::string& name, const ConfigNode& table, const Sections& sections);
+std::unique_ptr<Stage> make_vocabulary_stage(const std::string& name, const ConfigNode& table,
+                                             const Sections& sections);
+std::unique_ptr<Stage> make_init_stage(const std::string& name, const ConfigNode& table,
+                                       const Sections& sections);
+std::unique_ptr<Stage> make_pretrain_stage(const std::string& name, const ConfigNode& table,
+                                           const Sections& sections);
+std::unique_ptr<Stage> make_upcycle_stage(const std::string& name, const ConfigNode& table,
+                                          const Sections& sections);
+std::unique_ptr<Stage> make_tune_stage(const std::string& name, const ConfigNode& table,
+                                       const Sections& sections);
+std::unique_ptr<Stage> make_evaluate_stage(const std::string& name, const ConfigNode& table,
+                                           const Sections& sections);
 
 }  // namespace flanmoe::study

@@ -11,10 +11,13 @@
 
 namespace flanmoe::study {
 
-std::vector<StageInput> make_training_inputs(const Stage& stage, const TrainingConfig& config, const StageInput& model) {
+std::vector<StageInput> make_training_inputs(const Stage& stage, const TrainingConfig& config,
+                                             const StageInput& model) {
   std::vector<StageInput> inputs = {model};
   if (!config.match_train_flops.empty())
-    inputs.push_back({.name = "match_train_flops", .value = config.match_train_flops, .only_trained = true,
+    inputs.push_back({.name = "match_train_flops",
+                      .value = config.match_train_flops,
+                      .only_trained = true,
                       .place = stage.place("match_train_flops")});
   return inputs;
 }
@@ -22,13 +25,16 @@ std::vector<StageInput> make_training_inputs(const Stage& stage, const TrainingC
 void check_training(const Stage& stage, const TrainingConfig& config) {
   const bool has_budget = config.train.train_flops > 0 || !config.match_train_flops.empty();
   if (config.train.train_flops > 0 && !config.match_train_flops.empty())
-    fail(ErrorCode::InvalidConfig, "[{}] is given beside match_train_flops = '{}': expected one of the two",
+    fail(ErrorCode::InvalidConfig,
+         "[{}] is given beside match_train_flops = '{}': expected one of the two",
          stage.place("train.train_flops"), config.match_train_flops);
   if (!has_budget && config.train.steps < 1)
-    fail(ErrorCode::InvalidConfig, "[{}] is {}, expected at least 1", stage.place("train.steps"), config.train.steps);
+    fail(ErrorCode::InvalidConfig, "[{}] is {}, expected at least 1", stage.place("train.steps"),
+         config.train.steps);
   const auto& batch = config.train.batch;
   if (batch.batch_size < 1 || batch.input_length < 2 || batch.target_length < 1)
-    fail(ErrorCode::InvalidConfig, "[{}] batch_size {}, input_length {}, target_length {}: expected at least 1, 2 and 1",
+    fail(ErrorCode::InvalidConfig,
+         "[{}] batch_size {}, input_length {}, target_length {}: expected at least 1, 2 and 1",
          stage.place("train.batch"), batch.batch_size, batch.input_length, batch.target_length);
 }
 
@@ -45,17 +51,22 @@ train::Config with_budget(const Stage& stage, const TrainingConfig& config, cons
   if (config.match_train_flops.empty()) return train;
   train.train_flops = run.matched_train_flops - run.earlier_train_flops;
   if (train.train_flops <= 0)
-    fail(ErrorCode::InvalidConfig, "[{}] stage '{}' has spent {:.4g} training FLOPs in all, but {:.4g} are spent before '{}' begins",
-         stage.place("match_train_flops"), config.match_train_flops, run.matched_train_flops, run.earlier_train_flops, stage.name());
+    fail(ErrorCode::InvalidConfig,
+         "[{}] stage '{}' has spent {:.4g} training FLOPs in all, but {:.4g} are spent before '{}' "
+         "begins",
+         stage.place("match_train_flops"), config.match_train_flops, run.matched_train_flops,
+         run.earlier_train_flops, stage.name());
   return train;
 }
 
 }  // namespace
 
-void run_training(const Stage& stage, const TrainingConfig& config, StageRun& run, const std::string& data_hash,
+void run_training(const Stage& stage, const TrainingConfig& config, StageRun& run,
+                  const std::string& data_hash,
                   const std::function<Draw(const text::Tokenizer&)>& make_draw) {
   const train::Config train = with_budget(stage, config, run);
-  auto loaded = model::load_model_with_tokenizer(run.input_folders.at("model"), at::kFloat, c10::Device(run.device));
+  auto loaded = model::load_model_with_tokenizer(run.input_folders.at("model"), at::kFloat,
+                                                 c10::Device(run.device));
   train::Job job;
   job.out = run.folder;
   job.resumes = run.resumes;

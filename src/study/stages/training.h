@@ -23,20 +23,25 @@ struct TrainingConfig : CommonConfig {
     visit_common(v);
     v("model", model, "a stage or a folder; empty: model.path");
     v("data", data, "what is trained on; empty: data.pretrain or data.train");
-    v("match_train_flops", match_train_flops, "a stage: train until this arm has spent as many training FLOPs in all as that one's");
+    v("match_train_flops", match_train_flops,
+      "a stage: train until this arm has spent as many training FLOPs in all as that one's");
     v("train", train, "the loop; keys that are not there are those of the top-level train table");
   }
 };
 
 // `model` and, where it is given, `match_train_flops`.
-std::vector<StageInput> make_training_inputs(const Stage& stage, const TrainingConfig& config, const StageInput& model);
+std::vector<StageInput> make_training_inputs(const Stage& stage, const TrainingConfig& config,
+                                             const StageInput& model);
 void check_training(const Stage& stage, const TrainingConfig& config);
 
-// The key of everything that a stage draws: stages that train the same model one after the other draw afresh, arms of equal depth draw alike.
+// The key of everything that a stage draws: stages that train the same model one after the other
+// draw afresh, arms of equal depth draw alike.
 uint64_t make_draw_seed(const train::Config& config, const StageRun& run);
 
-// Loads the input model, trains it on the draw that `make_draw` gives for its tokenizer, and fills in the record.
-void run_training(const Stage& stage, const TrainingConfig& config, StageRun& run, const std::string& data_hash,
+// Loads the input model, trains it on the draw that `make_draw` gives for its tokenizer, and fills
+// in the record.
+void run_training(const Stage& stage, const TrainingConfig& config, StageRun& run,
+                  const std::string& data_hash,
                   const std::function<Draw(const text::Tokenizer&)>& make_draw);
 
 }  // namespace flanmoe::study

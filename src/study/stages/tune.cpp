@@ -19,7 +19,8 @@ struct Config : TrainingConfig {
 
 class TuneStage final : public Stage {
  public:
-  TuneStage(const std::string& name, const ConfigNode& table, const Sections& sections) : Stage(name, "tune") {
+  TuneStage(const std::string& name, const ConfigNode& table, const Sections& sections)
+      : Stage(name, "tune") {
     config_.train = sections.train;
     config_.mixture = sections.data.mixture;
     parse_stage(*this, table, config_);
@@ -31,7 +32,9 @@ class TuneStage final : public Stage {
   StageOutput output() const override { return StageOutput::Model; }
   bool trains() const override { return true; }
   ConfigNode config() const override { return to_config_node(config_); }
-  std::vector<StageInput> inputs() const override { return make_training_inputs(*this, config_, model_); }
+  std::vector<StageInput> inputs() const override {
+    return make_training_inputs(*this, config_, model_);
+  }
   std::vector<DataInput> data() const override { return {data_}; }
   void check() const override {
     check_training(*this, config_);
@@ -40,7 +43,9 @@ class TuneStage final : public Stage {
   void run(StageRun& run) const override {
     const uint64_t seed = make_draw_seed(config_.train, run);
     run_training(*this, config_, run, hash_specs(config_.data),
-                 [&](const text::Tokenizer& tokenizer) { return make_mixture_draw({config_.data, config_.mixture, seed}, tokenizer); });
+                 [&](const text::Tokenizer& tokenizer) {
+                   return make_mixture_draw({config_.data, config_.mixture, seed}, tokenizer);
+                 });
   }
 
  private:
@@ -51,7 +56,8 @@ class TuneStage final : public Stage {
 
 }  // namespace
 
-std::unique_ptr<Stage> make_tune_stage(const std::string& name, const ConfigNode& table, const Sections& sections) {
+std::unique_ptr<Stage> make_tune_stage(const std::string& name, const ConfigNode& table,
+                                       const Sections& sections) {
   return std::make_unique<TuneStage>(name, table, sections);
 }
 

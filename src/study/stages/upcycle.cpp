@@ -22,7 +22,8 @@ struct Config : CommonConfig {
 
 class UpcycleStage final : public Stage {
  public:
-  UpcycleStage(const std::string& name, const ConfigNode& table, const Sections& sections) : Stage(name, "upcycle") {
+  UpcycleStage(const std::string& name, const ConfigNode& table, const Sections& sections)
+      : Stage(name, "upcycle") {
     config_.upcycle.seed = *sections.seed;
     parse_stage(*this, table, config_);
     input_ = make_model_input(*this, config_.model, sections);
@@ -46,7 +47,8 @@ class UpcycleStage final : public Stage {
 
 }  // namespace
 
-std::unique_ptr<Stage> make_upcycle_stage(const std::string& name, const ConfigNode& table, const Sections& sections) {
+std::unique_ptr<Stage> make_upcycle_stage(const std::string& name, const ConfigNode& table,
+                                          const Sections& sections) {
   return std::make_unique<UpcycleStage>(name, table, sections);
 }
 

@@ -20,7 +20,9 @@ struct Config : CommonConfig {
   template <class Visitor>
   void visit(Visitor& v) {
     visit_common(v);
-    v("data", data, "documents to train on; builtin:train and builtin:TASK give the text of instruction examples; empty: data.pretrain");
+    v("data", data,
+      "documents to train on; builtin:train and builtin:TASK give the text of instruction "
+      "examples; empty: data.pretrain");
     v("num_documents", num_documents, "documents (or examples) taken from each generated source");
     v("num_sentinels", num_sentinels, "sentinels <extra_id_N> on top of the pieces");
     v("seed", seed, "of generated documents");
@@ -37,8 +39,10 @@ void append_lines(const std::string& text, std::vector<std::string>& lines) {
   }
 }
 
-void append_examples(const std::string& spec, const Config& config, std::vector<std::string>& lines) {
-  const data::Mixture mixture(data::open_sources(spec, static_cast<uint64_t>(config.seed)), {}, static_cast<uint64_t>(config.seed));
+void append_examples(const std::string& spec, const Config& config,
+                     std::vector<std::string>& lines) {
+  const data::Mixture mixture(data::open_sources(spec, static_cast<uint64_t>(config.seed)), {},
+                              static_cast<uint64_t>(config.seed));
   for (int64_t i = 0; i < config.num_documents; ++i) {
     const data::Example example = mixture.get(static_cast<uint64_t>(i));
     append_lines(example.inputs, lines);
@@ -51,7 +55,9 @@ std::vector<std::string> read_sentences(const std::string& specs, const Config& 
   for (const auto& spec : split_specs(specs)) {
     if (spec == "builtin:corpus")
       for (int64_t i = 0; i < config.num_documents; ++i)
-        append_lines(data::builtin::make_document(static_cast<uint64_t>(config.seed), static_cast<uint64_t>(i)), lines);
+        append_lines(data::builtin::make_document(static_cast<uint64_t>(config.seed),
+                                                  static_cast<uint64_t>(i)),
+                     lines);
     else if (is_builtin(spec))
       append_examples(spec, config, lines);
     else
@@ -62,7 +68,8 @@ std::vector<std::string> read_sentences(const std::string& specs, const Config& 
 
 class VocabularyStage final : public Stage {
  public:
-  VocabularyStage(const std::string& name, const ConfigNode& table, const Sections& sections) : Stage(name, "vocabulary") {
+  VocabularyStage(const std::string& name, const ConfigNode& table, const Sections& sections)
+      : Stage(name, "vocabulary") {
     config_.seed = *sections.seed;
     parse_stage(*this, table, config_);
     data_ = choose_data(*this, config_.data, sections.data.pretrain, "data.pretrain");
@@ -73,13 +80,16 @@ class VocabularyStage final : public Stage {
   std::vector<DataInput> data() const override { return {data_}; }
   void check() const override {
     if (config_.num_documents < 1 || config_.num_sentinels < 1)
-      fail(ErrorCode::InvalidConfig, "[{}] num_documents is {} and num_sentinels {}, expected at least 1", "stages." + name(),
+      fail(ErrorCode::InvalidConfig,
+           "[{}] num_documents is {} and num_sentinels {}, expected at least 1", "stages." + name(),
            config_.num_documents, config_.num_sentinels);
   }
   void run(StageRun& run) const override {
     const auto sentences = read_sentences(config_.data, config_);
-    log::info("[study] {}: {} pieces from {} lines of text", name(), config_.vocabulary.num_pieces, sentences.size());
-    const auto tokenizer = text::Tokenizer::from_model_bytes(text::train_sentencepiece(sentences, config_.vocabulary), config_.num_sentinels);
+    log::info("[study] {}: {} pieces from {} lines of text", name(), config_.vocabulary.num_pieces,
+              sentences.size());
+    const auto tokenizer = text::Tokenizer::from_model_bytes(
+        text::train_sentencepiece(sentences, config_.vocabulary), config_.num_sentinels);
     const std::string folder = run.folder + "/tokenizer";
     AtomicFolder target(folder);
     tokenizer.save(target.path());
@@ -94,7 +104,8 @@ class VocabularyStage final : public Stage {
 
 }  // namespace
 
-std::unique_ptr<Stage> make_vocabulary_stage(const std::string& name, const ConfigNode& table, const Sections& sections) {
+std::unique_ptr<Stage> make_vocabulary_stage(const std::string& name, const ConfigNode& table,
+                                             const Sections& sections) {
   return std::make_unique<VocabularyStage>(name, table, sections);
 }
 

@@ -12,15 +12,19 @@
 namespace flanmoe::train {
 namespace {
 
-// The dims to factor, rising; none where the second moment is kept whole. The expert axis is a batch axis, except for HF's, which knows none.
-std::vector<int64_t> choose_factored_dims(at::IntArrayRef sizes, int64_t expert_axis, const OptimizerConfig& config) {
+// The dims to factor, rising; none where the second moment is kept whole. The expert axis is a
+// batch axis, except for HF's, which knows none.
+std::vector<int64_t> choose_factored_dims(at::IntArrayRef sizes, int64_t expert_axis,
+                                          const OptimizerConfig& config) {
   std::vector<int64_t> dims;
   const bool is_expert_axis_free = config.min_factored_dim == 0 && !config.is_per_expert;
   for (int64_t dim = 0; dim < static_cast<int64_t>(sizes.size()); ++dim)
     if (dim != expert_axis || is_expert_axis_free) dims.push_back(dim);
   if (dims.size() < 2) return {};
   if (config.min_factored_dim > 0)
-    std::stable_sort(dims.begin(), dims.end(), [&](int64_t a, int64_t b) { return sizes[static_cast<size_t>(a)] < sizes[static_cast<size_t>(b)]; });
+    std::stable_sort(dims.begin(), dims.end(), [&](int64_t a, int64_t b) {
+      return sizes[static_cast<size_t>(a)] < sizes[static_cast<size_t>(b)];
+    });
   dims.erase(dims.begin(), dims.end() - 2);
   if (sizes[static_cast<size_t>(dims[0])] < config.min_factored_dim) return {};
   std::sort(dims.begin(), dims.end());
@@ -29,7 +33,8 @@ std::vector<int64_t> choose_factored_dims(at::IntArrayRef sizes, int64_t expert_
 
 }  // namespace
 
-Adafactor::Adafactor(const nn::Parameters& parameters, const OptimizerConfig& config) : config_(config) {
+Adafactor::Adafactor(const nn::Parameters& parameters, const OptimizerConfig& config)
+    : config_(config) {
   check_range("decay_rate", config.decay_rate, 0.0, 1.0);
   check_positive("clipping_threshold", config.clipping_threshold);
   check_not_negative("min_parameter_scale", config.min_parameter_scale);
@@ -51,7 +56,9 @@ Adafactor::Slot Adafactor::make_slot(const nn::Parameter& parameter) const {
     slot.shape.num_groups = tensor.size(expert_axis);
   }
   for (int64_t dim = 0; dim < tensor.dim(); ++dim) {
-    const bool is_placed = std::count(slot.order.begin(), slot.order.end(), dim) + std::count(factored.begin(), factored.end(), dim) > 0;
+    const bool is_placed = std::count(slot.order.begin(), slot.order.end(), dim) +
+                               std::count(factored.begin(), factored.end(), dim) >
+                           0;
     if (!is_placed) slot.order.push_back(dim);
   }
   slot.order.insert(slot.order.end(), factored.begin(), factored.end());
@@ -67,7 +74,8 @@ Adafactor::Slot Adafactor::make_slot(const nn::Parameter& parameter) const {
   slot.shape.num_rows = sizes[sizes.size() - 2];
   slot.shape.num_columns = sizes.back();
   const int64_t matrix_size = slot.shape.num_rows * slot.shape.num_columns;
-  slot.shape.num_matrices = tensor.numel() / std::max<int64_t>(1, matrix_size * slot.shape.num_groups);
+  slot.shape.num_matrices =
+      tensor.numel() / std::max<int64_t>(1, matrix_size * slot.shape.num_groups);
   slot.row = at::zeros(at::IntArrayRef(sizes).slice(0, sizes.size() - 1), options);
   sizes.erase(sizes.end() - 2);
   slot.column = at::zeros(sizes, options);
@@ -94,11 +102,13 @@ void Adafactor::update(Slot& slot, const kernels::AdafactorStep& step) {
   const at::Tensor ordered = tensor.detach().permute(slot.order);
   const at::Tensor values = ordered.contiguous();
   if (slot.second_moment.defined()) {
-    kernels::update_adafactor_full({values.data_ptr<float>(), gradient.const_data_ptr<float>(), slot.second_moment.data_ptr<float>()},
+    kernels::update_adafactor_full({values.data_ptr<float>(), gradient.const_data_ptr<float>(),
+                                    slot.second_moment.data_ptr<float>()},
                                    slot.shape, step);
   } else {
-    kernels::update_adafactor_factored(
-        {values.data_ptr<float>(), gradient.const_data_ptr<float>(), slot.row.data_ptr<float>(), slot.column.data_ptr<float>()}, slot.shape, step);
+    kernels::update_adafactor_factored({values.data_ptr<float>(), gradient.const_data_ptr<float>(),
+                                        slot.row.data_ptr<float>(), slot.column.data_ptr<float>()},
+                                       slot.shape, step);
   }
   if (!values.is_same(ordered)) ordered.copy_(values);
   tensor.unsafeGetTensorImpl()->bump_version();  // the loops wrote behind its back

@@ -1,4 +1,5 @@
-// Adafactor (arXiv 1804.04235) without a first moment, as in T5X; Hugging Face's with min_factored_dim = 0 and is_per_expert = false.
+// Adafactor (arXiv 1804.04235) without a first moment, as in T5X; Hugging Face's with
+// min_factored_dim = 0 and is_per_expert = false.
 #pragma once
 
 #include "train/optimizers/kernels.h"
@@ -15,10 +16,11 @@ class Adafactor : public Optimizer {
  private:
   struct Slot {
     nn::Parameter parameter;
-    std::vector<int64_t> order;     // of the dims while updating: experts first, the two factored dims last
+    std::vector<int64_t>
+        order;  // of the dims while updating: experts first, the two factored dims last
     kernels::AdafactorShape shape;
-    at::Tensor row, column;         // factored
-    at::Tensor second_moment;       // not factored
+    at::Tensor row, column;    // factored
+    at::Tensor second_moment;  // not factored
   };
   Slot make_slot(const nn::Parameter& parameter) const;
   void update(Slot& slot, const kernels::AdafactorStep& step);

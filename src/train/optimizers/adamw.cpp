@@ -16,22 +16,26 @@ AdamW::AdamW(const nn::Parameters& parameters, const OptimizerConfig& config) : 
   for (const nn::Parameter& parameter : parameters) {
     if (!is_trained(parameter)) continue;
     const at::TensorOptions options = parameter.tensor.options().requires_grad(false);
-    slots_.push_back({parameter, at::zeros(parameter.tensor.sizes(), options), at::zeros(parameter.tensor.sizes(), options)});
+    slots_.push_back({parameter, at::zeros(parameter.tensor.sizes(), options),
+                      at::zeros(parameter.tensor.sizes(), options)});
   }
 }
 
 void AdamW::step(int64_t step, double learning_rate, double gradient_scale) {
   at::NoGradGuard no_grad;
-  const kernels::AdamWStep values{learning_rate, gradient_scale, config_.weight_decay, config_.beta1, config_.beta2, config_.epsilon, step};
+  const kernels::AdamWStep values{learning_rate, gradient_scale, config_.weight_decay,
+                                  config_.beta1, config_.beta2,  config_.epsilon,
+                                  step};
   for (Slot& slot : slots_) {
     at::Tensor& tensor = slot.parameter.tensor;
     if (!tensor.grad().defined()) continue;
     const at::Tensor gradient = to_float(tensor.grad()).contiguous();
     const at::Tensor ordered = tensor.detach();
     const at::Tensor parameter = ordered.contiguous();
-    kernels::update_adamw({parameter.data_ptr<float>(), gradient.const_data_ptr<float>(), slot.first_moment.data_ptr<float>(),
-                           slot.second_moment.data_ptr<float>()},
-                          tensor.numel(), values);
+    kernels::update_adamw(
+        {parameter.data_ptr<float>(), gradient.const_data_ptr<float>(),
+         slot.first_moment.data_ptr<float>(), slot.second_moment.data_ptr<float>()},
+        tensor.numel(), values);
     if (!parameter.is_same(ordered)) ordered.copy_(parameter);
     tensor.unsafeGetTensorImpl()->bump_version();  // the loops wrote behind its back
   }

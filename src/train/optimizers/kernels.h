@@ -1,5 +1,5 @@
-// The loops of the optimizers over raw memory, no torch. Work is cut into fixed chunks whose partial sums are added in order, so results do not
-// depend on the number of threads.
+// The loops of the optimizers over raw memory, no torch. Work is cut into fixed chunks whose
+// partial sums are added in order, so results do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,8 @@ struct AdafactorStep {
   double min_parameter_scale = 1e-3;
   bool scales_by_parameter = true;
 };
-// [num_groups, num_matrices, num_rows, num_columns], contiguous. A group is clipped and scaled by itself, a matrix factored by itself.
+// [num_groups, num_matrices, num_rows, num_columns], contiguous. A group is clipped and scaled by
+// itself, a matrix factored by itself.
 struct AdafactorShape {
   int64_t num_groups = 1;
   int64_t num_matrices = 1;
@@ -47,7 +48,8 @@ struct AdafactorShape {
 struct FactoredBuffers {
   float* parameter;
   const float* gradient;
-  float* row;     // [groups, matrices, rows]: moving average of the means of the squared gradient over columns
+  float* row;  // [groups, matrices, rows]: moving average of the means of the squared gradient over
+               // columns
   float* column;  // [groups, matrices, columns]: over rows
 };
 struct FullBuffers {
@@ -56,8 +58,10 @@ struct FullBuffers {
   float* second_moment;
 };
 // facts.md items 130 and 131.
-void update_adafactor_factored(const FactoredBuffers& buffers, const AdafactorShape& shape, const AdafactorStep& step);
-void update_adafactor_full(const FullBuffers& buffers, const AdafactorShape& shape, const AdafactorStep& step);
+void update_adafactor_factored(const FactoredBuffers& buffers, const AdafactorShape& shape,
+                               const AdafactorStep& step);
+void update_adafactor_full(const FullBuffers& buffers, const AdafactorShape& shape,
+                           const AdafactorStep& step);
 
 // Threads that a parallel loop gets.
 int num_threads();

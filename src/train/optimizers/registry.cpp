@@ -23,7 +23,8 @@ const Registry<MakeOptimizer>& optimizer_registry() {
   return registry;
 }
 
-std::unique_ptr<Optimizer> make_optimizer(const nn::Parameters& parameters, const OptimizerConfig& config) {
+std::unique_ptr<Optimizer> make_optimizer(const nn::Parameters& parameters,
+                                          const OptimizerConfig& config) {
   return optimizer_registry().get(config.name)(parameters, config);
 }
 
