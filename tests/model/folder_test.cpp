@@ -416,8 +416,9 @@ TEST(Initialisation, HasTheStandardDeviationsOfT5) {
   std::map<std::string, at::Tensor> tensors;
   for (const nn::Parameter& parameter : model.parameters()) {
     tensors[parameter.name] = parameter.tensor.detach();
-    if (parameter.tags.is_norm)
+    if (parameter.tags.is_norm) {
       EXPECT_EQ(testing::compare(parameter.tensor, at::ones_like(parameter.tensor), 0), "");
+    }
   }
   for (const auto& [name, std] : kStd) {
     ASSERT_TRUE(tensors.count(name)) << name;
@@ -443,8 +444,9 @@ TEST(Initialisation, IsAFunctionOfSeedAndName) {
   const Model d(longer, 5);
   for (const nn::Parameter& parameter : a.parameters())
     for (const nn::Parameter& other : d.parameters())
-      if (other.name == parameter.name)
+      if (other.name == parameter.name) {
         EXPECT_EQ(testing::compare_bits(other.tensor, parameter.tensor), "") << other.name;
+      }
 }
 
 }  // namespace

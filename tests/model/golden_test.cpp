@@ -93,8 +93,9 @@ TEST_P(GoldenModel, HasTheReferencesLosses) {
     EXPECT_EQ(output.num_target_tokens, 24);
     EXPECT_EQ(compare(output.token_loss_BM, golden_["token_loss"], 1e-4), "");
     EXPECT_NEAR(output.cross_entropy.item<double>(), expected("loss_cross_entropy"), 1e-5);
-    if (!is_training || !is_switch())
+    if (!is_training || !is_switch()) {
       EXPECT_EQ(output.loss.item<double>(), output.cross_entropy.item<double>());
+    }
   }
 }
 
@@ -107,10 +108,11 @@ TEST_P(GoldenModel, HasTheReferencesLossInDoublePrecision) {
       loaded.model->loss(golden_input(golden_, loaded.model->config()), context);
   EXPECT_EQ(output.loss.scalar_type(), at::kDouble);
   // The reference's total has Switch's own router losses in it; its cross-entropy is in float32.
-  if (is_switch())
+  if (is_switch()) {
     EXPECT_NEAR(output.loss.item<double>(), expected("loss_cross_entropy_sum") / 24, 2e-6);
-  else
+  } else {
     EXPECT_NEAR(output.loss.item<double>(), expected("loss_total_float64"), 1e-7);
+  }
 }
 
 TEST_P(GoldenModel, HasTheReferencesValuesPastTheLargestDistance) {
@@ -133,9 +135,10 @@ TEST_P(GoldenModel, HasTheReferencesValuesPastTheLargestDistance) {
   EXPECT_EQ(compare(model.logits(hidden.slice(1, -4), context),
                     golden_["long.logits.last4"].view({1, 4, -1}), 2e-4),
             "");
-  if (!is_switch())
+  if (!is_switch()) {
     EXPECT_NEAR(model.loss(input, context).loss.item<double>(),
                 expected.at("loss_total_float64").get<double>(), 1e-5);
+  }
 }
 
 TEST_P(GoldenModel, WritesTheReferencesTensors) {

@@ -117,10 +117,11 @@ TEST_P(EveryRouter, ServesEveryTokenWhereThereIsNoLimit) {
   }
   EXPECT_EQ(static_cast<int64_t>(pairs.size()), 23 * experts_per_token());
   const at::Tensor mass = dense_weights(routing).sum(1);
-  if (config_.combine_weights == CombineWeights::Normalised)
+  if (config_.combine_weights == CombineWeights::Normalised) {
     EXPECT_EQ(compare(mass, mass.new_ones({23}), 1e-12), "");
-  else
+  } else {
     EXPECT_LT(mass.min().item<double>(), 0.99);
+  }
 }
 
 TEST_P(EveryRouter, NeverGivesMoreSlotsThanTheCapacity) {
@@ -149,7 +150,9 @@ TEST_P(EveryRouter, NeverGivesMoreSlotsThanTheCapacity) {
         const int64_t num_requested =
             std::accumulate(routing.requested.begin(), routing.requested.end(), int64_t{0});
         EXPECT_EQ(num_requested, 23 * experts_per_token());
-        if (factor < 1) EXPECT_LT(routing.token_index_A.numel(), num_requested);
+        if (factor < 1) {
+          EXPECT_LT(routing.token_index_A.numel(), num_requested);
+        }
       }
 }
 
@@ -432,9 +435,10 @@ TEST_P(GoldenRouter, HasTheReferencesPlan) {
       EXPECT_NEAR(a.weight, found->weight, 1e-12);
     }
     for (const char* key : {"load_balance_loss", "aux_loss_mesh_form"})
-      if (expected.contains(key))
+      if (expected.contains(key)) {
         EXPECT_NEAR(routing.load_balance_loss.item<double>(), expected.at(key).get<double>(),
                     1e-10);
+      }
     EXPECT_NEAR(routing.z_loss.item<double>(), golden.expected.at("z_loss").get<double>(), 1e-9);
   }
 }

@@ -7,13 +7,8 @@
 #include <memory>
 #include <vector>
 
-// sqrt without errno can be vectorised.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-math-errno")
-#endif
-
-// One clone a vector width, chosen when the program is loaded. A sanitizer is not up yet at that
-// time.
+// One clone a vector width, chosen when the program is loaded (a sanitizer is not up yet at that
+// time). Square roots are vectorised only where the file is compiled with -fno-math-errno.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__)
 #define FLANMOE_VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
