@@ -23,7 +23,7 @@ Verb add_run(Options options) {
   options.choice(
       "device", {"cpu", "cuda"}, "cpu",
       [state](const std::string& text) { state->common.device = text; }, "where to compute");
-  options.option("threads", state->common.threads, "compute threads; 0 takes the physical cores");
+  options.option("threads", state->common.threads, "compute threads; 0 takes what the recipe says, else the physical cores");
   options.flag("json", state->common.is_json,
                "one JSON document on stdout, everything else on stderr");
   options.footer(
@@ -33,6 +33,7 @@ Verb add_run(Options options) {
   return [state] {
     state->common.apply();
     state->run.device = state->common.device;
+    state->run.threads = state->common.threads;
     state->run.version = kVersion;
     const study::RunResult result = study::run(state->run);
     if (state->common.is_json)

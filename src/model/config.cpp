@@ -223,7 +223,10 @@ Json to_hf_config(const ModelConfig& config) {
   json["torch_dtype"] = "float32";
   if (config.is_sparse()) {
     json["num_experts"] = config.moe.num_experts;
-    json["expert_capacity"] = config.moe.expert_capacity;
+    // Switch knows only an absolute capacity; a dropless model needs one that no sequence reaches.
+    json["expert_capacity"] = config.moe.capacity_rule == moe::CapacityRule::None
+                                  ? int64_t{1} << 20
+                                  : config.moe.expert_capacity;
     json["num_sparse_encoder_layers"] = config.encoder_sparse_layers.size();
     json["num_sparse_decoder_layers"] = config.decoder_sparse_layers.size();
     json["encoder_sparse_step"] = sparse_step(config.encoder_sparse_layers, config.num_layers);

@@ -214,6 +214,9 @@ Recipe parse_recipe(const ConfigNode& node, const std::string& where) {
       sections.name.empty() ? std::filesystem::path(where).stem().string() : sections.name;
   recipe.description = sections.description;
   recipe.seed = *sections.seed;
+  recipe.threads = sections.threads;
+  if (recipe.threads < 0)
+    fail(ErrorCode::InvalidConfig, "[threads] is {}, expected 0 or more ({})", recipe.threads, where);
   sections.name = recipe.name;
 
   std::vector<RecipeStage> stages;

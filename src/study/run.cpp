@@ -178,6 +178,8 @@ void save_run(const std::string& out, const Recipe& recipe, const RunOptions& op
 
 RunResult run(const RunOptions& options) {
   const Recipe recipe = load_recipe(options.recipe_path, options.overrides);
+  if (const int64_t threads = options.threads > 0 ? options.threads : recipe.threads; threads > 0)
+    at::set_num_threads(static_cast<int>(threads));
   const auto plan = make_plan(recipe);
   RunResult result;
   result.out = options.out.empty() ? "runs/" + recipe.name : options.out;

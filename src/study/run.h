@@ -14,6 +14,7 @@ struct RunOptions {
   std::string out;                     // empty: runs/<name of the recipe>
   bool resumes = false;  // continue interrupted stages where they stopped; else they begin anew
   std::string device = "cpu";
+  int64_t threads = 0;  // over the recipe's; both 0: those that libtorch has now
   std::string version;  // of the program, for the record
 };
 

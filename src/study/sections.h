@@ -69,6 +69,7 @@ struct Sections {
   std::string name;
   std::string description;
   std::optional<int64_t> seed;
+  int64_t threads = 0;
   ModelSection model;
   DataSection data;
   train::Config train;
@@ -79,6 +80,8 @@ struct Sections {
     v("name", name, "name of the recipe");
     v("description", description, "what it is for");
     v("seed", seed, "of everything that draws; always a number");
+    v("threads", threads,
+      "compute threads where --threads does not say; 0 takes the physical cores");
     v("model", model, "the model to start from");
     v("data", data, "what is trained on");
     v("train", train, "defaults of every stage's train table");

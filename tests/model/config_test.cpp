@@ -102,6 +102,15 @@ TEST(HfConfig, SaysASwitchModelInSwitchsOwnKeys) {
   EXPECT_EQ(text(parse_hf_config(json, "x")), text(switch_config()));
 }
 
+TEST(HfConfig, GivesTransformersACapacityThatDoesNotDropWhereOursDoesNot) {
+  ModelConfig config = switch_config();
+  EXPECT_EQ(to_hf_config(config)["expert_capacity"], 17);
+  config.moe.capacity_rule = moe::CapacityRule::None;
+  const Json json = to_hf_config(config);
+  EXPECT_GE(json["expert_capacity"].get<int64_t>(), 100000);
+  EXPECT_EQ(text(parse_hf_config(json, "x")), text(config));
+}
+
 TEST(HfConfig, ReadsPublishedForms) {
   const ModelConfig v1_1 =
       parse_hf_config(load_json(testing::golden_folder("t5-v1_1-tiny") + "/config.json"), "x");

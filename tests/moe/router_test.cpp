@@ -79,6 +79,10 @@ struct Case {
   CombineWeights combine_weights;
 };
 
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.router << ", weights " << to_string(c.combine_weights);
+}
+
 // Every registered router, with either scale of its weights.
 class EveryRouter : public ::testing::TestWithParam<Case> {
  protected:
@@ -388,6 +392,10 @@ struct GoldenCase {
   bool is_normalised;
   double per_choice_factor;  // > 0: our own rule gives the same capacity
 };
+
+void PrintTo(const GoldenCase& c, std::ostream* out) {
+  *out << c.name;
+}
 
 class GoldenRouter : public ::testing::TestWithParam<GoldenCase> {};
 
