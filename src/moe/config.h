@@ -20,8 +20,6 @@ enum class CapacityRule {
   None,       // dropless
 };
 enum class RoutingGroup { Sequence, Batch };
-// Whose f and P the load-balance loss takes.
-enum class BalanceScope { Layer, Stack };
 
 }  // namespace flanmoe::moe
 
