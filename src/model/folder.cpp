@@ -39,6 +39,11 @@ std::string config_path(const std::string& folder) {
   return folder + "/config.json";
 }
 
+Json load_config_json(const std::string& folder) {
+  if (!is_folder(folder)) fail(ErrorCode::NotFound, "[model] there is no folder '{}'", folder);
+  return load_json(config_path(folder));
+}
+
 // Whether input and output share a matrix is for the file to say: a config of transformers 5 has
 // tie_word_embeddings = true also where they do not, and a tied model may come with a copy. A
 // config that says they differ is believed, so that a lost output matrix is an error.
@@ -59,8 +64,7 @@ ModelConfig settle_tying(ModelConfig config, const Json& json,
 }  // namespace
 
 ModelConfig load_model_config(const std::string& folder) {
-  if (!is_folder(folder)) fail(ErrorCode::NotFound, "[model] there is no folder '{}'", folder);
-  return parse_hf_config(load_json(config_path(folder)), config_path(folder));
+  return parse_hf_config(load_config_json(folder), config_path(folder));
 }
 
 checkpoint::NamedTensors to_named_tensors(const Model& model) {
@@ -116,9 +120,10 @@ void fill_from_named_tensors(Model& model, const checkpoint::NamedTensors& tenso
 }
 
 LoadedModel load_model(const std::string& folder, at::ScalarType dtype, const at::Device& device) {
-  ModelConfig config = load_model_config(folder);
+  const Json json = load_config_json(folder);
+  ModelConfig config = parse_hf_config(json, config_path(folder));
   const checkpoint::NamedTensors tensors = checkpoint::load_folder(folder);
-  config = settle_tying(config, load_json(config_path(folder)), tensors);
+  config = settle_tying(config, json, tensors);
   LoadedModel loaded;
   loaded.folder = folder;
   loaded.model = std::make_unique<Model>(config, std::nullopt, dtype, device);

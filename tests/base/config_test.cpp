@@ -4,8 +4,8 @@
 #include <limits>
 
 #include "base/json.h"
-#include "expect_error.h"
-#include "temporary_folder.h"
+#include "support/expect_error.h"
+#include "support/temporary_folder.h"
 
 namespace flanmoe {
 

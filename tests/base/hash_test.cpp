@@ -2,8 +2,8 @@
 
 #include <set>
 
-#include "expect_error.h"
-#include "temporary_folder.h"
+#include "support/expect_error.h"
+#include "support/temporary_folder.h"
 
 namespace flanmoe {
 namespace {

@@ -14,8 +14,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/progress.h"
-#include "expect_error.h"
-#include "temporary_folder.h"
+#include "support/expect_error.h"
+#include "support/temporary_folder.h"
 
 namespace flanmoe {
 namespace {

@@ -8,7 +8,7 @@
 #include <numeric>
 #include <set>
 
-#include "expect_error.h"
+#include "support/expect_error.h"
 
 namespace flanmoe {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <functional>
 
-#include "expect_error.h"
+#include "support/expect_error.h"
 
 namespace flanmoe {
 namespace {

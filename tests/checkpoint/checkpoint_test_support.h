@@ -12,27 +12,10 @@
 #include <string>
 
 #include "base/error.h"
+#include "support/expect_error.h"
+#include "support/temporary_folder.h"
 
 namespace flanmoe::checkpoint {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    path_ = (std::filesystem::temp_directory_path() / "flanmoe-checkpoint-XXXXXX").string();
-    if (!::mkdtemp(path_.data())) throw std::runtime_error("mkdtemp");
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-  size_t num_files() const {
-    return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(path_), {}));
-  }
-
- private:
-  std::string path_;
-};
 
 // Without the sync that write_file_atomically() does, for the many files of a fuzz test. A new file
 // each time: ext4 syncs one that is truncated and written again.
@@ -41,18 +24,6 @@ inline void write_plainly(const std::string& path, const std::string& content) {
   std::ofstream stream(path, std::ios::binary | std::ios::trunc);
   stream << content;
   if (!stream.flush()) throw std::runtime_error("cannot write " + path);
-}
-
-template <class Function>
-std::string error_of(ErrorCode code, Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
 }
 
 // Of any kind.

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <map>
 
-#include "base/temporary_folder.h"
+#include "support/temporary_folder.h"
 #include "model/folder.h"
 #include "moe/feed_forward.h"
 #include "support/expect_error.h"

@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <map>
 
-#include "base/temporary_folder.h"
+#include "support/temporary_folder.h"
 #include "model/initialisation.h"
 #include "model/name_table.h"
 #include "support/expect_error.h"

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <map>
 
-#include "base/temporary_folder.h"
+#include "support/temporary_folder.h"
 #include "model/folder.h"
 #include "model/name_table.h"
 #include "support/golden.h"

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "base/expect_error.h"
-#include "base/temporary_folder.h"
+#include "support/temporary_folder.h"
 #include "data/builtin.h"
 #include "study/data_spec.h"
 

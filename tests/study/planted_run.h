@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "base/temporary_folder.h"
+#include "support/temporary_folder.h"
 #include "eval/evaluate.h"
 #include "study/results.h"
 

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "base/expect_error.h"
-#include "base/temporary_folder.h"
+#include "support/temporary_folder.h"
 
 namespace flanmoe::study {
 namespace {

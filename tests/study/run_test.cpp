@@ -9,7 +9,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "base/temporary_folder.h"
+#include "support/temporary_folder.h"
 
 namespace flanmoe::study {
 namespace {

@@ -3,21 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "support/expect_error.h"
 
 namespace flanmoe::text {
 namespace {
-
-template <class Function>
-std::string error_of(ErrorCode code, Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
-}
 
 TEST(Template, PutsFieldsIntoTheText) {
   const Template source("{premise}\nDoes it follow that {hypothesis}? {premise}");

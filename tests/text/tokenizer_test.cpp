@@ -11,6 +11,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "support/expect_error.h"
+#include "support/temporary_folder.h"
 
 namespace flanmoe::text {
 namespace {
@@ -19,33 +21,6 @@ namespace fs = std::filesystem;
 using Ids = std::vector<int32_t>;
 
 const std::string kGolden = FLANMOE_SOURCE_DIR "/tests/golden/tokenizer";
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "flanmoe-text-XXXXXX").string();
-    if (!::mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp");
-    path_ = pattern;
-  }
-  ~TemporaryFolder() { fs::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-template <class Function>
-std::string error_of(ErrorCode code, Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
-}
 
 const Json& golden() {
   static const Json json = load_json(kGolden + "/expected.json");

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "support/temporary_folder.h"
 #include "train/tiny.h"
 
 namespace flanmoe::train {

@@ -21,34 +21,25 @@ struct Config : TrainingConfig {
   }
 };
 
-class PretrainStage final : public Stage {
+class PretrainStage final : public TrainingStage {
  public:
   PretrainStage(const std::string& name, const ConfigNode& table, const Sections& sections)
-      : Stage(name, "pretrain") {
+      : TrainingStage(name, "pretrain") {
     config_.train = sections.train;
     config_.span_corruption = sections.data.span_corruption;
     parse_stage(*this, table, config_);
-    model_ = make_model_input(*this, config_.model, sections);
-    data_ = choose_data(*this, config_.data, sections.data.pretrain, "data.pretrain");
-    config_.model = model_.value;
-    config_.data = data_.spec;
+    find_inputs(config_, sections, sections.data.pretrain, "data.pretrain");
   }
-  StageOutput output() const override { return StageOutput::Model; }
-  bool trains() const override { return true; }
   ConfigNode config() const override { return to_config_node(config_); }
-  std::vector<StageInput> inputs() const override {
-    return make_training_inputs(*this, config_, model_);
-  }
-  std::vector<DataInput> data() const override { return {data_}; }
   void check() const override {
-    check_training(*this, config_);
+    TrainingStage::check();
     const auto specs = split_specs(config_.data);
     const bool has_builtin = std::any_of(specs.begin(), specs.end(), is_builtin);
     if (has_builtin && config_.data != "builtin:corpus")
       fail(
           ErrorCode::InvalidConfig,
           "[{}] is '{}': pretraining takes builtin:corpus alone, or files and folders of documents",
-          data_.place, config_.data);
+          data_input().place, config_.data);
     const int64_t needed =
         data::fit_to_input_length(config_.train.batch.input_length, config_.span_corruption)
             .target_length;
@@ -58,21 +49,19 @@ class PretrainStage final : public Stage {
            place("train.batch.target_length"), config_.train.batch.target_length,
            config_.train.batch.input_length, needed);
   }
-  void run(StageRun& run) const override {
-    const DocumentDraw settings{.specs = config_.data,
-                                .span_corruption = config_.span_corruption,
-                                .input_length = config_.train.batch.input_length,
-                                .concatenates_documents = config_.concatenates_documents,
-                                .seed = make_draw_seed(config_.train, run)};
-    run_training(
-        *this, config_, run, hash_specs(config_.data),
-        [&](const text::Tokenizer& tokenizer) { return make_document_draw(settings, tokenizer); });
-  }
 
  private:
+  const TrainingConfig& training() const override { return config_; }
+  Draw make_draw(uint64_t seed, const text::Tokenizer& tokenizer) const override {
+    return make_document_draw({.specs = config_.data,
+                               .span_corruption = config_.span_corruption,
+                               .input_length = config_.train.batch.input_length,
+                               .concatenates_documents = config_.concatenates_documents,
+                               .seed = seed},
+                              tokenizer);
+  }
+
   Config config_;
-  StageInput model_;
-  DataInput data_;
 };
 
 }  // namespace

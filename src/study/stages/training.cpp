@@ -6,45 +6,19 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "model/folder.h"
+#include "study/data_spec.h"
 #include "study/stages/model_facts.h"
 #include "train/trainer.h"
 
 namespace flanmoe::study {
 
-std::vector<StageInput> make_training_inputs(const Stage& stage, const TrainingConfig& config,
-                                             const StageInput& model) {
-  std::vector<StageInput> inputs = {model};
-  if (!config.match_train_flops.empty())
-    inputs.push_back({.name = "match_train_flops",
-                      .value = config.match_train_flops,
-                      .only_trained = true,
-                      .place = stage.place("match_train_flops")});
-  return inputs;
-}
-
-void check_training(const Stage& stage, const TrainingConfig& config) {
-  const bool has_budget = config.train.train_flops > 0 || !config.match_train_flops.empty();
-  if (config.train.train_flops > 0 && !config.match_train_flops.empty())
-    fail(ErrorCode::InvalidConfig,
-         "[{}] is given beside match_train_flops = '{}': expected one of the two",
-         stage.place("train.train_flops"), config.match_train_flops);
-  if (!has_budget && config.train.steps < 1)
-    fail(ErrorCode::InvalidConfig, "[{}] is {}, expected at least 1", stage.place("train.steps"),
-         config.train.steps);
-  const auto& batch = config.train.batch;
-  if (batch.batch_size < 1 || batch.input_length < 2 || batch.target_length < 1)
-    fail(ErrorCode::InvalidConfig,
-         "[{}] batch_size {}, input_length {}, target_length {}: expected at least 1, 2 and 1",
-         stage.place("train.batch"), batch.batch_size, batch.input_length, batch.target_length);
-}
+namespace {
 
 uint64_t make_draw_seed(const train::Config& config, const StageRun& run) {
   return RandomKey(static_cast<uint64_t>(config.seed), RandomPurpose::DataOrder)
       .fold(static_cast<uint64_t>(run.num_earlier_trainings))
       .state();
 }
-
-namespace {
 
 train::Config with_budget(const Stage& stage, const TrainingConfig& config, const StageRun& run) {
   train::Config train = config.train;
@@ -61,21 +35,54 @@ train::Config with_budget(const Stage& stage, const TrainingConfig& config, cons
 
 }  // namespace
 
-void run_training(const Stage& stage, const TrainingConfig& config, StageRun& run,
-                  const std::string& data_hash,
-                  const std::function<Draw(const text::Tokenizer&)>& make_draw) {
-  const train::Config train = with_budget(stage, config, run);
+void TrainingStage::find_inputs(TrainingConfig& config, const Sections& sections,
+                                const std::string& section_data, const std::string& section_key) {
+  model_ = make_model_input(*this, config.model, sections);
+  data_ = choose_data(*this, config.data, section_data, section_key);
+  config.model = model_.value;
+  config.data = data_.spec;
+}
+
+std::vector<StageInput> TrainingStage::inputs() const {
+  std::vector<StageInput> inputs = {model_};
+  if (!training().match_train_flops.empty())
+    inputs.push_back({.name = "match_train_flops",
+                      .value = training().match_train_flops,
+                      .only_trained = true,
+                      .place = place("match_train_flops")});
+  return inputs;
+}
+
+void TrainingStage::check() const {
+  const TrainingConfig& config = training();
+  const bool has_budget = config.train.train_flops > 0 || !config.match_train_flops.empty();
+  if (config.train.train_flops > 0 && !config.match_train_flops.empty())
+    fail(ErrorCode::InvalidConfig,
+         "[{}] is given beside match_train_flops = '{}': expected one of the two",
+         place("train.train_flops"), config.match_train_flops);
+  if (!has_budget && config.train.steps < 1)
+    fail(ErrorCode::InvalidConfig, "[{}] is {}, expected at least 1", place("train.steps"),
+         config.train.steps);
+  const auto& batch = config.train.batch;
+  if (batch.batch_size < 1 || batch.input_length < 2 || batch.target_length < 1)
+    fail(ErrorCode::InvalidConfig,
+         "[{}] batch_size {}, input_length {}, target_length {}: expected at least 1, 2 and 1",
+         place("train.batch"), batch.batch_size, batch.input_length, batch.target_length);
+}
+
+void TrainingStage::run(StageRun& run) const {
+  const train::Config train = with_budget(*this, training(), run);
   auto loaded = model::load_model_with_tokenizer(run.input_folders.at("model"), at::kFloat,
                                                  c10::Device(run.device));
   train::Job job;
   job.out = run.folder;
   job.resumes = run.resumes;
-  job.label = stage.name();
-  job.draw = make_draw(*loaded.tokenizer);
-  job.data_description = hash_text(data_hash + "\n" + run.record->key);
+  job.label = name();
+  job.draw = make_draw(make_draw_seed(train, run), *loaded.tokenizer);
+  job.data_description = hash_text(hash_specs(training().data) + "\n" + run.record->key);
   const train::Result result = train::train(loaded, train, job);
-  run.add_output("stages/" + stage.name() + "/model");
-  run.add_output("stages/" + stage.name() + "/metrics.jsonl");
+  run.add_output("stages/" + name() + "/model");
+  run.add_output("stages/" + name() + "/metrics.jsonl");
   run.record->model = make_model_facts(loaded.model->config());
   run.record->training = TrainingFacts{.steps = result.steps,
                                        .num_examples = result.steps * train.batch.batch_size,

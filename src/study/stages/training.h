@@ -29,19 +29,32 @@ struct TrainingConfig : CommonConfig {
   }
 };
 
-// `model` and, where it is given, `match_train_flops`.
-std::vector<StageInput> make_training_inputs(const Stage& stage, const TrainingConfig& config,
-                                             const StageInput& model);
-void check_training(const Stage& stage, const TrainingConfig& config);
+// Trains a model on what the stage draws.
+class TrainingStage : public Stage {
+ public:
+  using Stage::Stage;
+  StageOutput output() const override { return StageOutput::Model; }
+  bool trains() const override { return true; }
+  std::vector<StageInput> inputs() const override;
+  std::vector<DataInput> data() const override { return {data_}; }
+  void check() const override;
+  // Loads the input model, trains it on the draw for its tokenizer, and fills in the record.
+  void run(StageRun& run) const override;
 
-// The key of everything that a stage draws: stages that train the same model one after the other
-// draw afresh, arms of equal depth draw alike.
-uint64_t make_draw_seed(const train::Config& config, const StageRun& run);
+ protected:
+  // Settles where model and data come from; `section_data` is what the recipe's top-level table has
+  // under `section_key`.
+  void find_inputs(TrainingConfig& config, const Sections& sections,
+                   const std::string& section_data, const std::string& section_key);
+  virtual const TrainingConfig& training() const = 0;
+  // The examples by position. `seed`: stages that train the same model one after the other draw
+  // afresh, arms of equal depth draw alike.
+  virtual Draw make_draw(uint64_t seed, const text::Tokenizer& tokenizer) const = 0;
+  const DataInput& data_input() const { return data_; }
 
-// Loads the input model, trains it on the draw that `make_draw` gives for its tokenizer, and fills
-// in the record.
-void run_training(const Stage& stage, const TrainingConfig& config, StageRun& run,
-                  const std::string& data_hash,
-                  const std::function<Draw(const text::Tokenizer&)>& make_draw);
+ private:
+  StageInput model_;
+  DataInput data_;
+};
 
 }  // namespace flanmoe::study

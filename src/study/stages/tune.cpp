@@ -17,41 +17,28 @@ struct Config : TrainingConfig {
   }
 };
 
-class TuneStage final : public Stage {
+class TuneStage final : public TrainingStage {
  public:
   TuneStage(const std::string& name, const ConfigNode& table, const Sections& sections)
-      : Stage(name, "tune") {
+      : TrainingStage(name, "tune") {
     config_.train = sections.train;
     config_.mixture = sections.data.mixture;
     parse_stage(*this, table, config_);
-    model_ = make_model_input(*this, config_.model, sections);
-    data_ = choose_data(*this, config_.data, sections.data.train, "data.train");
-    config_.model = model_.value;
-    config_.data = data_.spec;
+    find_inputs(config_, sections, sections.data.train, "data.train");
   }
-  StageOutput output() const override { return StageOutput::Model; }
-  bool trains() const override { return true; }
   ConfigNode config() const override { return to_config_node(config_); }
-  std::vector<StageInput> inputs() const override {
-    return make_training_inputs(*this, config_, model_);
-  }
-  std::vector<DataInput> data() const override { return {data_}; }
   void check() const override {
-    check_training(*this, config_);
-    check_trainable(config_.data, data_.place);
-  }
-  void run(StageRun& run) const override {
-    const uint64_t seed = make_draw_seed(config_.train, run);
-    run_training(*this, config_, run, hash_specs(config_.data),
-                 [&](const text::Tokenizer& tokenizer) {
-                   return make_mixture_draw({config_.data, config_.mixture, seed}, tokenizer);
-                 });
+    TrainingStage::check();
+    check_trainable(config_.data, data_input().place);
   }
 
  private:
+  const TrainingConfig& training() const override { return config_; }
+  Draw make_draw(uint64_t seed, const text::Tokenizer& tokenizer) const override {
+    return make_mixture_draw({config_.data, config_.mixture, seed}, tokenizer);
+  }
+
   Config config_;
-  StageInput model_;
-  DataInput data_;
 };
 
 }  // namespace
