@@ -15,7 +15,7 @@ namespace flanmoe {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string pattern = testing::TempDir() + "flanmoe-XXXXXX";
+    std::string pattern = ::testing::TempDir() + "flanmoe-XXXXXX";
     if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder");
     path_ = pattern;
   }
