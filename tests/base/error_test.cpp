@@ -1,5 +1,7 @@
 #include "base/error.h"
 
+#include <gtest/gtest-spi.h>
+
 #include <set>
 
 #include "support/expect_error.h"

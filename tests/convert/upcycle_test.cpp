@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <map>
 
-#include "support/temporary_folder.h"
 #include "model/folder.h"
 #include "moe/feed_forward.h"
 #include "support/expect_error.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 #include "support/tiny_model.h"
 
@@ -19,7 +19,6 @@ namespace flanmoe::convert {
 namespace {
 
 using testing::compare;
-using testing::expect_error;
 
 std::map<std::string, at::Tensor> by_name(const model::Model& model) {
   std::map<std::string, at::Tensor> tensors;

@@ -11,8 +11,6 @@
 namespace flanmoe::eval {
 namespace {
 
-using testing::expect_error;
-
 const model::LoadedModel& loaded() {
   static const model::LoadedModel instance = model::load_model_with_tokenizer(
       std::string(FLANMOE_SOURCE_DIR) + "/tests/golden/t5-v1_1-tiny");

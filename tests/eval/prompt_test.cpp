@@ -9,8 +9,6 @@
 namespace flanmoe::eval {
 namespace {
 
-using testing::expect_error;
-
 const text::Tokenizer& tokenizer() {
   static const text::Tokenizer instance =
       text::Tokenizer::load(std::string(FLANMOE_SOURCE_DIR) + "/tests/golden/tokenizer");

@@ -16,7 +16,6 @@
 namespace flanmoe::eval {
 namespace {
 
-using testing::expect_error;
 using testing::random_row;
 using testing::tiny_config;
 using testing::tiny_sparse_config;

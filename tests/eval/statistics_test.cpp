@@ -11,8 +11,6 @@
 namespace flanmoe::eval {
 namespace {
 
-using testing::expect_error;
-
 // Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
 TEST(WilsonInterval, GivesPublishedValues) {
   struct Case {

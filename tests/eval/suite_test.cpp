@@ -12,8 +12,6 @@
 namespace flanmoe::eval {
 namespace {
 
-using testing::expect_error;
-
 class SuiteFiles : public ::testing::Test {
  protected:
   void SetUp() override {

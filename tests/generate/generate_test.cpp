@@ -17,7 +17,6 @@
 namespace flanmoe::generate {
 namespace {
 
-using testing::expect_error;
 using testing::random_row;
 using testing::tiny_config;
 using testing::tiny_sparse_config;

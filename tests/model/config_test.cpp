@@ -12,8 +12,6 @@
 namespace flanmoe::model {
 namespace {
 
-using testing::expect_error;
-
 std::string text(const ModelConfig& config) {
   Json json = to_json(to_config_node(config));
   json["pad"] = config.pad_token_id;

@@ -8,18 +8,16 @@
 #include <filesystem>
 #include <map>
 
-#include "support/temporary_folder.h"
 #include "model/initialisation.h"
 #include "model/name_table.h"
 #include "support/expect_error.h"
 #include "support/golden.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 #include "support/tiny_model.h"
 
 namespace flanmoe::model {
 namespace {
-
-using testing::expect_error;
 
 ModelConfig v1_0_config() {
   ModelConfig config = testing::tiny_config();

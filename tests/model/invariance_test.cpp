@@ -402,14 +402,13 @@ TEST(Model, RefusesABatchWithoutTargets) {
       make_input(index_tensor({4, 1}, {1, 2}), {}, index_tensor({0, 0}, {1, 2}),
                  index_tensor({0, 0}, {1, 2}), model.config());
   nn::Context context;
-  testing::expect_error(ErrorCode::InvalidArgument, "no target token",
-                        [&] { model.loss(input, context); });
+  expect_error(ErrorCode::InvalidArgument, "no target token", [&] { model.loss(input, context); });
 }
 
 TEST(Model, RefusesAConfigThatCannotBe) {
   ModelConfig config = testing::tiny_config();
   config.num_heads = 0;
-  testing::expect_error(ErrorCode::InvalidConfig, "num_heads", [&] { Model model(config); });
+  expect_error(ErrorCode::InvalidConfig, "num_heads", [&] { Model model(config); });
 }
 
 }  // namespace

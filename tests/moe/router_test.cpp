@@ -331,13 +331,13 @@ TEST(Top2Router, GivesSlotsToAllFirstChoicesBeforeAnySecond) {
 TEST(Top2Router, NeedsTwoExperts) {
   Config config;
   config.num_experts = 1;
-  testing::expect_error(ErrorCode::InvalidConfig, "num_experts", [&] { make_router(config); });
+  expect_error(ErrorCode::InvalidConfig, "num_experts", [&] { make_router(config); });
 }
 
 TEST(RouterRegistry, NamesWhatIsThereForAnUnknownRouter) {
   Config config;
   config.router = "top2";
-  testing::expect_error(ErrorCode::NotFound, "top-2", [&] { make_router(config); });
+  expect_error(ErrorCode::NotFound, "top-2", [&] { make_router(config); });
 }
 
 TEST(Capacity, IsTheCeilingOfItsShareOfTheRequests) {

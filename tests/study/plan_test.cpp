@@ -4,10 +4,10 @@
 
 #include <map>
 
-#include "base/expect_error.h"
-#include "support/temporary_folder.h"
 #include "data/builtin.h"
 #include "study/data_spec.h"
+#include "support/expect_error.h"
+#include "support/temporary_folder.h"
 
 namespace flanmoe::study {
 namespace {

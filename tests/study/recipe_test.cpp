@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "base/expect_error.h"
+#include "support/expect_error.h"
 #include "support/temporary_folder.h"
 
 namespace flanmoe::study {

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "base/expect_error.h"
 #include "study/html.h"
 #include "study/metrics.h"
 #include "study/planted_run.h"
+#include "support/expect_error.h"
 
 namespace flanmoe::study {
 namespace {

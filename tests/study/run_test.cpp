@@ -5,10 +5,10 @@
 
 #include <filesystem>
 
-#include "base/expect_error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "support/expect_error.h"
 #include "support/temporary_folder.h"
 
 namespace flanmoe::study {

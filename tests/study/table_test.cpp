@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "base/expect_error.h"
 #include "study/comparison.h"
 #include "study/planted_run.h"
+#include "support/expect_error.h"
 
 namespace flanmoe::study {
 namespace {

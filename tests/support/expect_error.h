@@ -29,10 +29,6 @@ inline bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != text.npos;
 }
 
-}  // namespace flanmoe
-
-namespace flanmoe::testing {
-
 // An Error with this code and this part of a message.
 template <class Call>
 void expect_error(ErrorCode code, const std::string& part, const Call& call) {
@@ -40,6 +36,6 @@ void expect_error(ErrorCode code, const std::string& part, const Call& call) {
   EXPECT_PRED2(contains, message, part);
 }
 
-}  // namespace flanmoe::testing
+}  // namespace flanmoe
 
 #define EXPECT_CONTAINS(text, part) EXPECT_PRED2(::flanmoe::contains, (text), (part))
