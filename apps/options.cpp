@@ -1,5 +1,8 @@
 #include "options.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
 #include <sstream>
 
@@ -56,6 +59,30 @@ void Options::repeated(const std::string& name, std::vector<std::string>& values
                        const std::string& help) {
   app_.add_option(dashed(name), values, help)->take_all()->expected(1)->allow_extra_args(false);
 }
+template <class Value>
+void Options::setter(const std::string& name, const Value& present,
+                     std::function<void(const Value&)> set, const std::string& help) {
+  CLI::Option* option = app_.add_option_function<Value>(dashed(name), std::move(set), help);
+  if constexpr (config_detail::is_vector<Value>::value)
+    option->delimiter(',')->default_str(fmt::format("{}", fmt::join(present, ",")));
+  else
+    option->default_str(fmt::format("{}", present));
+}
+template void Options::setter(const std::string&, const bool&, std::function<void(const bool&)>,
+                              const std::string&);
+template void Options::setter(const std::string&, const int64_t&,
+                              std::function<void(const int64_t&)>, const std::string&);
+template void Options::setter(const std::string&, const double&, std::function<void(const double&)>,
+                              const std::string&);
+template void Options::setter(const std::string&, const std::string&,
+                              std::function<void(const std::string&)>, const std::string&);
+template void Options::setter(const std::string&, const std::vector<int64_t>&,
+                              std::function<void(const std::vector<int64_t>&)>, const std::string&);
+template void Options::setter(const std::string&, const std::vector<double>&,
+                              std::function<void(const std::vector<double>&)>, const std::string&);
+template void Options::setter(const std::string&, const std::vector<std::string>&,
+                              std::function<void(const std::vector<std::string>&)>,
+                              const std::string&);
 void Options::choice(const std::string& name, const std::vector<std::string>& names,
                      const std::string& present, std::function<void(const std::string&)> set,
                      const std::string& help) {
@@ -69,6 +96,15 @@ void Options::choice(const std::string& name, const std::vector<std::string>& na
           ""))
       ->type_name("NAME")
       ->default_str(present);
+}
+void Options::after_parsing(std::function<void()> action) {
+  if (!after_parsing_) {
+    after_parsing_ = std::make_shared<std::vector<std::function<void()>>>();
+    app_.parse_complete_callback([actions = after_parsing_] {
+      for (const auto& each : *actions) each();
+    });
+  }
+  after_parsing_->push_back(std::move(action));
 }
 void Options::footer(const std::string& text) {
   app_.footer(text);

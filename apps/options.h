@@ -37,10 +37,16 @@ class Options {
               bool is_required = false);
   // May be given several times.
   void repeated(const std::string& name, std::vector<std::string>& values, const std::string& help);
+  // An option whose value is handed on; `present` is what it is without being named.
+  template <class Value>
+  void setter(const std::string& name, const Value& present, std::function<void(const Value&)> set,
+              const std::string& help);
   void choice(const std::string& name, const std::vector<std::string>& names,
               const std::string& present, std::function<void(const std::string&)> set,
               const std::string& help);
-  // Every scalar field of a config as --field-name. Fields of a nested config get the prefix that
+  // Every field of a config as --field-name, lists with commas between their elements. What the
+  // call names is read like a document once all of it is known, so that defaults may hang on other
+  // options. Fields of a nested config get the prefix that
   // `prefixes` gives for it ("" for none, "optimizer" otherwise the nested name); `aliases` adds
   // short names: {"optimizer-name", "optimizer"}.
   template <ConfigStruct Config>
@@ -48,20 +54,24 @@ class Options {
               const std::map<std::string, std::string>& aliases = {},
               const std::string& prefix = {});
 
+  void after_parsing(std::function<void()> action);
   // A worked example and notes, shown under the options.
   void footer(const std::string& text);
   CLI::App& app() { return app_; }
 
  private:
   CLI::App& app_;
+  std::shared_ptr<std::vector<std::function<void()>>> after_parsing_;
 };
 
-// Turns the fields of a Config into options, one by one.
+// Turns the fields of a Config into options, one by one; their values go into `given`.
 struct FieldVisitor {
   Options& options;
   const std::map<std::string, std::string>& prefixes;
   const std::map<std::string, std::string>& aliases;
-  const std::string& prefix;
+  std::string prefix;
+  std::shared_ptr<ConfigNode> given;
+  std::vector<std::string> path;
 
   std::string option_name(std::string name) const {
     for (char& c : name)
@@ -72,16 +82,26 @@ struct FieldVisitor {
   }
   template <class Field>
   void operator()(const char* name, Field& field, const char* help) {
+    std::vector<std::string> place = path;
+    place.push_back(name);
+    const auto set = [given = given, place, option = "--" + option_name(name)](const auto& value) {
+      ConfigNode* node = given.get();
+      for (const std::string& key : place) node = &(*node)[key];
+      *node = config_detail::write(value);
+      node->where = option;
+    };
     if constexpr (NamedEnum<Field>) {
       options.choice(
-          option_name(name), enum_names<Field>(), to_string(field),
-          [&field](const std::string& text) { field = *parse_enum<Field>(text); }, help);
+          option_name(name), enum_names<Field>(), std::string(to_string(field)),
+          [set](const std::string& text) { set(text); }, help);
     } else if constexpr (ConfigStruct<Field>) {
       const auto found = prefixes.find(name);
-      options.fields(field, prefixes, aliases,
-                     found == prefixes.end() ? std::string(name) : found->second);
+      FieldVisitor inner{options, prefixes,
+                         aliases, found == prefixes.end() ? std::string(name) : found->second,
+                         given,   place};
+      field.visit(inner);
     } else {
-      options.option(option_name(name), field, help);
+      options.setter<Field>(option_name(name), field, set, help);
     }
   }
 };
@@ -89,8 +109,10 @@ struct FieldVisitor {
 template <ConfigStruct Config>
 void Options::fields(Config& config, const std::map<std::string, std::string>& prefixes,
                      const std::map<std::string, std::string>& aliases, const std::string& prefix) {
-  FieldVisitor visitor{*this, prefixes, aliases, prefix};
+  const auto given = std::make_shared<ConfigNode>();
+  FieldVisitor visitor{*this, prefixes, aliases, prefix, given, {}};
   config.visit(visitor);
+  after_parsing([given, &config] { parse_config(*given, "", config); });
 }
 
 }  // namespace flanmoe::apps

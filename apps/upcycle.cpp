@@ -18,7 +18,8 @@ Verb add_upcycle(Options options) {
   auto state = std::make_shared<State>();
   options.positional("MODEL", state->model, "folder of a dense T5");
   options.option("out", state->out, "folder to write", true);
-  options.fields(state->config, {{"moe", ""}}, {{"num-experts", "experts"}});
+  options.fields(state->config, {{"moe", ""}, {"decoder_moe", "decoder"}},
+                 {{"num-experts", "experts"}});
   state->common.add_to(options, false);
   options.footer(
       "Example:\n  flanmoe upcycle flan-t5-small --out flan-t5-small-moe --experts 8 --router "

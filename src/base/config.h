@@ -11,6 +11,12 @@
 // double, std::string, an enum with EnumNames, std::vector<int64_t | double | std::string>,
 // std::optional of a scalar, another Config (a TOML table) and std::vector<Config> (an array of
 // tables).
+//
+// Where the defaults of later keys hang on earlier ones, visit() asks was_given() between them:
+//
+//   v("kind", kind, "...");
+//   if (was_given(v, "kind")) rate = default_rate(kind);
+//   v("rate", rate, "...");
 #pragma once
 
 #include <cstdint>
@@ -31,6 +37,16 @@ struct ProbeVisitor {
   template <class Field>
   void operator()(const char*, Field&, const char*) {}
 };
+
+// Whether the document that `v` reads has the key, which must have been visited. False for a
+// visitor that does not read.
+template <class Visitor>
+bool was_given(const Visitor& v, std::string_view name) {
+  if constexpr (requires { v.was_given(name); })
+    return v.was_given(name);
+  else
+    return false;
+}
 
 template <class T>
 concept ConfigStruct = std::is_class_v<T> && requires(T t, ProbeVisitor v) {
@@ -93,6 +109,7 @@ struct Reader {
   std::string path;
   std::vector<std::string> known;
 
+  bool was_given(std::string_view name) const { return node.find(name) != nullptr; }
   template <class Field>
   void operator()(const char* name, Field& field, const char*) {
     known.emplace_back(name);

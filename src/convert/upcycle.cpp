@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <cmath>
 #include <map>
 
 #include "base/error.h"
@@ -22,6 +23,18 @@ std::string dense_name(std::string name) {
   return name.replace(name.find(from), from.size(), ".DenseReluDense.");
 }
 
+// The block behind a sparse one adds nothing at first: its output matrix is 0.
+void start_extra_feed_forward(const nn::Parameter& parameter, const UpcycleConfig& config) {
+  const at::Tensor target = parameter.tensor.detach();
+  if (parameter.tags.is_norm)
+    target.fill_(1);
+  else if (parameter.name.ends_with(".wo.weight"))
+    target.zero_();
+  else
+    model::fill_normal(target, 1 / std::sqrt(static_cast<double>(target.size(1))),
+                       static_cast<uint64_t>(config.seed), parameter.name);
+}
+
 }  // namespace
 
 model::ModelConfig upcycled_config(const model::ModelConfig& dense, const UpcycleConfig& config) {
@@ -32,6 +45,7 @@ model::ModelConfig upcycled_config(const model::ModelConfig& dense, const Upcycl
     fail(ErrorCode::InvalidArgument, "[upcycle.every] expected at least 1, found {}", config.every);
   model::ModelConfig sparse = dense;
   sparse.moe = config.moe;
+  sparse.decoder_moe = config.decoder_moe;
   if (config.is_encoder_sparse)
     sparse.encoder_sparse_layers = pick_layers(dense.num_layers, config.every);
   if (config.is_decoder_sparse)
@@ -61,6 +75,8 @@ model::Model upcycle(const model::Model& dense, const UpcycleConfig& config) {
       target.copy_(source.at(dense_name(parameter.name))
                        .unsqueeze(parameter.tags.expert_axis)
                        .expand_as(target));
+    else if (!source.count(parameter.name))
+      start_extra_feed_forward(parameter, config);
     else
       target.copy_(source.at(parameter.name));
   }

@@ -9,6 +9,7 @@ namespace flanmoe::convert {
 
 struct UpcycleConfig {
   moe::Config moe;
+  moe::Config decoder_moe = moe::decoder_default(moe);
   int64_t every = 2;  // layer i is sparse iff i % every == every - 1
   bool is_encoder_sparse = true;
   bool is_decoder_sparse = true;
@@ -16,7 +17,9 @@ struct UpcycleConfig {
   int64_t seed = 0;
   template <class Visitor>
   void visit(Visitor& v) {
-    v("moe", moe, "the sparse layers");
+    v("moe", moe, "the encoder's sparse layers, and what the decoder's start from");
+    if (was_given(v, "moe")) decoder_moe = moe::decoder_default(moe);
+    v("decoder_moe", decoder_moe, "the decoder's sparse layers");
     v("every", every, "every n-th feed-forward layer becomes sparse (2: layers 1, 3, 5, ...)");
     v("is_encoder_sparse", is_encoder_sparse, "the encoder gets sparse layers");
     v("is_decoder_sparse", is_decoder_sparse, "the decoder gets sparse layers");

@@ -1,5 +1,9 @@
 #include "model/accounting.h"
 
+#include <cmath>
+
+#include "model/blocks.h"
+#include "moe/feed_forward.h"
 #include "moe/router.h"
 
 namespace flanmoe::model {
@@ -11,44 +15,69 @@ struct StackShape {
   bool is_decoder;
 };
 
+StackShape encoder_shape(const ModelConfig& c) {
+  return {c.num_layers, c.encoder_sparse_layers, false};
+}
+StackShape decoder_shape(const ModelConfig& c) {
+  return {c.num_decoder_layers, c.decoder_sparse_layers, true};
+}
+
 int64_t attention_parameters(const ModelConfig& c) {
   return 4 * c.d_model * c.num_heads * c.d_kv;
 }
 
-int64_t feed_forward_parameters(const ModelConfig& c) {
-  return (c.feed_forward == FeedForwardKind::GatedGelu ? 3 : 2) * c.d_model * c.d_ff;
+int64_t feed_forward_parameters(const nn::FeedForwardConfig& block) {
+  return (block.is_gated ? 3 : 2) * block.d_model * block.d_ff;
 }
 
-int64_t experts_per_token(const ModelConfig& c) {
-  return c.is_sparse() ? moe::make_router(c.moe)->experts_per_token() : 0;
+// The sparse block of a stack.
+struct SparseBlock {
+  int64_t router = 0, expert = 0, num_experts = 0, extra = 0;
+  double experts_per_token = 0;
+};
+
+SparseBlock sparse_block(const ModelConfig& c, const StackShape& stack, bool is_training) {
+  if (stack.sparse_layers.empty()) return {};
+  const moe::Config& moe = c.moe_of(stack.is_decoder);
+  const auto router = moe::make_router(moe);
+  SparseBlock block;
+  block.num_experts = moe.num_experts;
+  block.router = router->is_learned() ? moe.num_experts * c.d_model : 0;
+  block.expert = feed_forward_parameters(moe::expert_config(feed_forward_config(c), moe));
+  block.extra = moe.has_extra_feed_forward ? feed_forward_parameters(feed_forward_config(c)) : 0;
+  block.experts_per_token = router->experts_per_token(is_training, stack.is_decoder);
+  return block;
 }
 
 void add_stack(const ModelConfig& c, const StackShape& stack, ParameterCounts& counts) {
   const int64_t num_sparse = static_cast<int64_t>(stack.sparse_layers.size());
   const int64_t num_attentions = stack.is_decoder ? 2 : 1;
-  const int64_t shared = stack.num_layers * (num_attentions * attention_parameters(c) +
-                                             (num_attentions + 1) * c.d_model) +
-                         (stack.num_layers - num_sparse) * feed_forward_parameters(c) +
-                         c.relative_attention_num_buckets * c.num_heads + c.d_model;
-  const int64_t routers = num_sparse * c.moe.num_experts * c.d_model;
-  const int64_t experts = num_sparse * c.moe.num_experts * feed_forward_parameters(c);
+  const SparseBlock sparse = sparse_block(c, stack, false);
+  const int64_t extra = sparse.extra == 0 ? 0 : num_sparse * (sparse.extra + c.d_model);
+  const int64_t shared =
+      stack.num_layers *
+          (num_attentions * attention_parameters(c) + (num_attentions + 1) * c.d_model) +
+      (stack.num_layers - num_sparse) * feed_forward_parameters(feed_forward_config(c)) +
+      c.relative_attention_num_buckets * c.num_heads + c.d_model + extra;
+  const int64_t routers = num_sparse * sparse.router;
+  const int64_t experts = num_sparse * sparse.num_experts * sparse.expert;
   counts.routers += routers;
   counts.experts += experts;
   counts.total += shared + routers + experts;
-  counts.active +=
-      shared + routers + num_sparse * experts_per_token(c) * feed_forward_parameters(c);
+  counts.active += shared + routers +
+                   num_sparse * static_cast<int64_t>(std::llround(
+                                    sparse.experts_per_token * static_cast<double>(sparse.expert)));
 }
 
 // Multiply-adds of one token in one stack, the attention scores aside.
-double stack_multiply_adds(const ModelConfig& c, const StackShape& stack) {
+double stack_multiply_adds(const ModelConfig& c, const StackShape& stack, bool is_training) {
   const double num_sparse = static_cast<double>(stack.sparse_layers.size());
   const double num_dense = static_cast<double>(stack.num_layers) - num_sparse;
-  const double feed_forward = static_cast<double>(feed_forward_parameters(c));
-  double total =
-      static_cast<double>(stack.num_layers * attention_parameters(c)) + num_dense * feed_forward;
-  if (num_sparse > 0)
-    total += num_sparse * (static_cast<double>(experts_per_token(c)) * feed_forward +
-                           static_cast<double>(c.d_model * c.moe.num_experts));
+  const SparseBlock sparse = sparse_block(c, stack, is_training);
+  double total = static_cast<double>(stack.num_layers * attention_parameters(c)) +
+                 num_dense * static_cast<double>(feed_forward_parameters(feed_forward_config(c))) +
+                 num_sparse * (sparse.experts_per_token * static_cast<double>(sparse.expert) +
+                               static_cast<double>(sparse.router + sparse.extra));
   // A decoder's queries and outputs of cross-attention; its keys and values are computed per input
   // token.
   if (stack.is_decoder)
@@ -62,21 +91,21 @@ ParameterCounts count_parameters(const ModelConfig& c) {
   ParameterCounts counts;
   counts.embedding = c.vocab_size * c.d_model * (c.has_tied_embeddings ? 1 : 2);
   counts.total = counts.active = counts.embedding;
-  add_stack(c, {c.num_layers, c.encoder_sparse_layers, false}, counts);
-  add_stack(c, {c.num_decoder_layers, c.decoder_sparse_layers, true}, counts);
+  add_stack(c, encoder_shape(c), counts);
+  add_stack(c, decoder_shape(c), counts);
   return counts;
 }
 
 FlopsPerToken count_flops_per_token(const ModelConfig& c, int64_t input_length,
-                                    int64_t target_length) {
+                                    int64_t target_length, bool is_training) {
   const double attention_width = static_cast<double>(c.num_heads * c.d_kv);
   const double input = static_cast<double>(input_length),
                target = static_cast<double>(target_length);
-  double encoder = stack_multiply_adds(c, {c.num_layers, c.encoder_sparse_layers, false});
+  double encoder = stack_multiply_adds(c, encoder_shape(c), is_training);
   encoder += static_cast<double>(c.num_decoder_layers * attention_parameters(c) /
                                  2);  // cross-attention keys and values
   encoder += static_cast<double>(c.num_layers) * 2 * input * attention_width;
-  double decoder = stack_multiply_adds(c, {c.num_decoder_layers, c.decoder_sparse_layers, true});
+  double decoder = stack_multiply_adds(c, decoder_shape(c), is_training);
   decoder += static_cast<double>(c.d_model * c.vocab_size);
   decoder += static_cast<double>(c.num_decoder_layers) * 2 * (target + input) * attention_width;
   return {2 * encoder, 2 * decoder};
@@ -84,7 +113,7 @@ FlopsPerToken count_flops_per_token(const ModelConfig& c, int64_t input_length,
 
 double count_train_flops(const ModelConfig& config, int64_t num_input_tokens,
                          int64_t num_target_tokens, int64_t input_length, int64_t target_length) {
-  const FlopsPerToken flops = count_flops_per_token(config, input_length, target_length);
+  const FlopsPerToken flops = count_flops_per_token(config, input_length, target_length, true);
   return 3 * (flops.encoder * static_cast<double>(num_input_tokens) +
               flops.decoder * static_cast<double>(num_target_tokens));
 }

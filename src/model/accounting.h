@@ -24,9 +24,10 @@ struct FlopsPerToken {
       0;  // a token of the input through the encoder (cross-attention keys and values included)
   double decoder = 0;  // a token of the target through the decoder and the output matrix
 };
-// Attention scores for rows of the given lengths; 0 leaves them out.
+// Attention scores for rows of the given lengths; 0 leaves them out. Expert choice may give a token
+// other numbers of experts in training.
 FlopsPerToken count_flops_per_token(const ModelConfig& config, int64_t input_length = 0,
-                                    int64_t target_length = 0);
+                                    int64_t target_length = 0, bool is_training = false);
 // Forward and backward (3 x forward) of a batch with so many real tokens and mean lengths.
 double count_train_flops(const ModelConfig& config, int64_t num_input_tokens,
                          int64_t num_target_tokens, int64_t input_length, int64_t target_length);

@@ -99,11 +99,13 @@ ConfigNode to_node(const Json& json, const std::string& where) {
 }
 
 struct OwnConfig {
-  moe::Config moe;
+  moe::Config moe, decoder_moe;
   std::vector<int64_t> encoder_sparse_layers, decoder_sparse_layers;
   template <class Visitor>
   void visit(Visitor& v) {
-    v("moe", moe, "the sparse layers");
+    v("moe", moe, "the encoder's sparse layers");
+    if (was_given(v, "moe")) decoder_moe = moe::decoder_default(moe);
+    v("decoder_moe", decoder_moe, "the decoder's sparse layers");
     v("encoder_sparse_layers", encoder_sparse_layers, "indices of the encoder's sparse layers");
     v("decoder_sparse_layers", decoder_sparse_layers, "indices of the decoder's sparse layers");
   }
@@ -116,14 +118,25 @@ int64_t sparse_step(const std::vector<int64_t>& layers, int64_t num_layers) {
 }  // namespace
 
 bool is_switch_expressible(const ModelConfig& config) {
-  const auto fits = [](const std::vector<int64_t>& layers, int64_t num_layers) {
-    return switch_sparse_layers(num_layers, static_cast<int64_t>(layers.size())) == layers;
+  const auto fits = [&](bool is_decoder, const std::vector<int64_t>& layers, int64_t num_layers) {
+    const moe::Config& moe = config.moe_of(is_decoder);
+    const bool has_its_capacity =
+        moe.is_dropless ||
+        (moe.capacity_rule == moe::CapacityRule::Absolute &&
+         moe.group == moe::RoutingGroup::Sequence && moe.priority == moe::Priority::Position);
+    return switch_sparse_layers(num_layers, static_cast<int64_t>(layers.size())) == layers &&
+           (layers.empty() ||
+            (moe.router == "switch" && moe.combine_weights == moe::CombineWeights::Raw &&
+             has_its_capacity && !moe.has_extra_feed_forward &&
+             (moe.expert_d_ff == 0 || moe.expert_d_ff == config.d_ff) &&
+             moe.expert_feed_forward != moe::ExpertFeedForward::GatedGelu));
   };
-  return config.is_sparse() && config.moe.router == "switch" &&
-         config.moe.combine_weights == moe::CombineWeights::Raw &&
-         config.feed_forward == FeedForwardKind::Relu &&
-         fits(config.encoder_sparse_layers, config.num_layers) &&
-         fits(config.decoder_sparse_layers, config.num_decoder_layers);
+  const bool has_one_capacity = config.moe.is_dropless == config.decoder_moe.is_dropless &&
+                                config.moe.expert_capacity == config.decoder_moe.expert_capacity;
+  return config.is_sparse() && config.feed_forward == FeedForwardKind::Relu && has_one_capacity &&
+         config.moe.num_experts == config.decoder_moe.num_experts &&
+         fits(false, config.encoder_sparse_layers, config.num_layers) &&
+         fits(true, config.decoder_sparse_layers, config.num_decoder_layers);
 }
 
 ModelConfig parse_hf_config(const Json& json, const std::string& where) {
@@ -160,22 +173,24 @@ ModelConfig parse_hf_config(const Json& json, const std::string& where) {
     OwnConfig own;
     parse_config(to_node(json[kOwnKey], where), kOwnKey, own);
     config.moe = own.moe;
+    config.decoder_moe = own.decoder_moe;
     config.encoder_sparse_layers = own.encoder_sparse_layers;
     config.decoder_sparse_layers = own.decoder_sparse_layers;
   } else if (type == "switch_transformers") {
     if (const std::string activation = reader.text("dense_act_fn", "relu"); activation != "relu")
       fail(ErrorCode::Unsupported, "{}: key 'dense_act_fn': found '{}', expected 'relu'", where,
            activation);
-    config.moe.router = "switch";
-    config.moe.num_experts = reader.integer("num_experts");
-    config.moe.combine_weights = moe::CombineWeights::Raw;
-    config.moe.capacity_rule = moe::CapacityRule::Absolute;
-    config.moe.expert_capacity = reader.integer("expert_capacity", 64);
-    config.moe.group = moe::RoutingGroup::Sequence;
-    config.moe.jitter = reader.number("router_jitter_noise", 0.01);
-    config.moe.expert_dropout_rate = config.dropout_rate;
-    config.moe.z_loss_coefficient = reader.number("router_z_loss_coef", 0.001);
-    config.moe.load_balance_coefficient = reader.number("router_aux_loss_coef", 0.001);
+    moe::Config moe;
+    moe.preset = moe::Preset::Hf;
+    moe.router = "switch";
+    moe.set_defaults();
+    moe.num_experts = reader.integer("num_experts");
+    moe.expert_capacity = reader.integer("expert_capacity", 64);
+    moe.jitter = reader.number("router_jitter_noise", 0.01);
+    moe.expert_dropout_rate = config.dropout_rate;
+    moe.z_loss_coefficient = reader.number("router_z_loss_coef", 0.001);
+    moe.load_balance_coefficient = reader.number("router_aux_loss_coef", 0.001);
+    config.set_moe(moe);
     config.encoder_sparse_layers =
         switch_sparse_layers(config.num_layers, reader.integer("num_sparse_encoder_layers", 3));
     config.decoder_sparse_layers = switch_sparse_layers(
@@ -224,9 +239,8 @@ Json to_hf_config(const ModelConfig& config) {
   if (config.is_sparse()) {
     json["num_experts"] = config.moe.num_experts;
     // Switch knows only an absolute capacity; a dropless model needs one that no sequence reaches.
-    json["expert_capacity"] = config.moe.capacity_rule == moe::CapacityRule::None
-                                  ? int64_t{1} << 20
-                                  : config.moe.expert_capacity;
+    json["expert_capacity"] =
+        config.moe.is_dropless ? int64_t{1} << 20 : config.moe.expert_capacity;
     json["num_sparse_encoder_layers"] = config.encoder_sparse_layers.size();
     json["num_sparse_decoder_layers"] = config.decoder_sparse_layers.size();
     json["encoder_sparse_step"] = sparse_step(config.encoder_sparse_layers, config.num_layers);
@@ -237,8 +251,9 @@ Json to_hf_config(const ModelConfig& config) {
     json["router_jitter_noise"] = config.moe.jitter;
     json["router_z_loss_coef"] = config.moe.z_loss_coefficient;
     json["router_aux_loss_coef"] = config.moe.load_balance_coefficient;
-    json[kOwnKey] = to_json(to_config_node(
-        OwnConfig{config.moe, config.encoder_sparse_layers, config.decoder_sparse_layers}));
+    json[kOwnKey] = to_json(
+        to_config_node(OwnConfig{config.moe, config.decoder_moe, config.encoder_sparse_layers,
+                                 config.decoder_sparse_layers}));
   }
   return json;
 }
@@ -267,22 +282,13 @@ void validate(const ModelConfig& config, const std::string& where) {
     fail(ErrorCode::InvalidConfig, "{}: key 'dropout_rate': expected a number in [0, 1), found {}",
          where, config.dropout_rate);
   if (!config.is_sparse()) return;
-  expect_positive("moe.num_experts", config.moe.num_experts);
-  if (config.moe.capacity_rule == moe::CapacityRule::Absolute)
-    expect_positive("moe.expert_capacity", config.moe.expert_capacity);
-  if (config.moe.capacity_rule == moe::CapacityRule::PerChoice &&
-      (config.moe.train_capacity_factor <= 0 || config.moe.eval_capacity_factor <= 0))
+  if (!config.encoder_sparse_layers.empty()) moe::validate(config.moe, where + ": moe");
+  if (!config.decoder_sparse_layers.empty())
+    moe::validate(config.decoder_moe, where + ": decoder_moe");
+  if (config.moe.layer_reduction != config.decoder_moe.layer_reduction)
     fail(ErrorCode::InvalidConfig,
-         "{}: capacity factors must be positive, found {} in training and {} in evaluation", where,
-         config.moe.train_capacity_factor, config.moe.eval_capacity_factor);
-  if (config.moe.expert_dropout_rate < 0 || config.moe.expert_dropout_rate >= 1)
-    fail(ErrorCode::InvalidConfig,
-         "{}: key 'moe.expert_dropout_rate': expected a number in [0, 1), found {}", where,
-         config.moe.expert_dropout_rate);
-  if (config.moe.jitter < 0 || config.moe.jitter >= 1)
-    fail(ErrorCode::InvalidConfig, "{}: key 'moe.jitter': expected a number in [0, 1), found {}",
-         where, config.moe.jitter);
-  (void)moe::make_router(config.moe);
+         "{}: layer_reduction is '{}' in the encoder and '{}' in the decoder, expected one", where,
+         to_string(config.moe.layer_reduction), to_string(config.decoder_moe.layer_reduction));
   const auto expect_layers = [&](const char* key, const std::vector<int64_t>& layers,
                                  int64_t num_layers) {
     for (size_t i = 0; i < layers.size(); ++i)

@@ -42,12 +42,26 @@ struct ModelConfig {
   int64_t eos_token_id = 1;
   int64_t decoder_start_token_id = 0;
 
-  moe::Config moe;                             // read only where a layer is sparse
+  moe::Config moe;                             // of the encoder; read only where a layer is sparse
+  moe::Config decoder_moe = moe;               // of the decoder
   std::vector<int64_t> encoder_sparse_layers;  // indices of MoE layers; both empty: a dense model
   std::vector<int64_t> decoder_sparse_layers;
 
   bool is_sparse() const {
     return !encoder_sparse_layers.empty() || !decoder_sparse_layers.empty();
+  }
+
+  const moe::Config& moe_of(bool is_decoder) const { return is_decoder ? decoder_moe : moe; }
+  // Sets both stacks' sparse layers; the decoder's are moe::decoder_default().
+  void set_moe(const moe::Config& config) {
+    moe = config;
+    decoder_moe = moe::decoder_default(config);
+  }
+
+  // Whether a router looks at what stands at padding.
+  bool counts_padding() const {
+    return is_sparse() && (moe.padding == moe::PaddingRule::Counted ||
+                           decoder_moe.padding == moe::PaddingRule::Counted);
   }
 
   template <class Visitor>
@@ -85,8 +99,9 @@ ModelConfig parse_hf_config(const Json& json, const std::string& where);
 // else adds documented `flanmoe_*` keys.
 Json to_hf_config(const ModelConfig& config);
 Json to_hf_generation_config(const ModelConfig& config);
-// Whether transformers' SwitchTransformers computes this model: top-1, raw weights, ungated
-// experts, regularly spaced sparse layers.
+// Whether transformers' SwitchTransformers computes this model in evaluation: top-1, raw weights,
+// ungated experts as wide as the dense blocks, an absolute capacity a row or none, the same in both
+// stacks, regularly spaced sparse layers.
 bool is_switch_expressible(const ModelConfig& config);
 // Throws InvalidConfig where sizes do not go together (zero, negative, heads, sparse layer past the
 // end, top_k > num_experts).

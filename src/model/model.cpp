@@ -7,12 +7,16 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
+#include "model/blocks.h"
 #include "model/initialisation.h"
 #include "moe/feed_forward.h"
+#include "moe/losses.h"
 #include "nn/stack.h"
 #include "ops/transformer.h"
 
@@ -32,18 +36,27 @@ nn::StackConfig stack_config(const ModelConfig& config, bool is_decoder) {
   return stack;
 }
 
-nn::MakeFeedForward feed_forward_factory(const ModelConfig& config, bool is_decoder,
-                                         const at::TensorOptions& options) {
-  return [&config, is_decoder, options](
-             int64_t layer, const std::string& prefix) -> std::unique_ptr<nn::FeedForward> {
-    const nn::FeedForwardConfig block = {config.d_model, config.d_ff,
-                                         config.feed_forward == FeedForwardKind::GatedGelu,
-                                         config.dropout_rate};
-    for (int64_t sparse : is_decoder ? config.decoder_sparse_layers : config.encoder_sparse_layers)
-      if (sparse == layer)
-        return std::make_unique<moe::FeedForward>(block, config.moe, prefix, options);
+bool is_sparse_layer(const ModelConfig& config, bool is_decoder, int64_t layer) {
+  const auto& layers = is_decoder ? config.decoder_sparse_layers : config.encoder_sparse_layers;
+  return std::find(layers.begin(), layers.end(), layer) != layers.end();
+}
+
+nn::Stack make_stack(const ModelConfig& config, bool is_decoder, const at::TensorOptions& options) {
+  const nn::FeedForwardConfig block = feed_forward_config(config);
+  const moe::Config& moe = config.moe_of(is_decoder);
+  const auto make = [&](int64_t layer,
+                        const std::string& prefix) -> std::unique_ptr<nn::FeedForward> {
+    if (is_sparse_layer(config, is_decoder, layer))
+      return std::make_unique<moe::FeedForward>(block, moe, prefix, is_decoder, options);
     return std::make_unique<nn::DenseFeedForward>(block, prefix, options);
   };
+  const auto make_extra = [&](int64_t layer,
+                              const std::string& prefix) -> std::unique_ptr<nn::FeedForward> {
+    if (moe.has_extra_feed_forward && is_sparse_layer(config, is_decoder, layer))
+      return std::make_unique<nn::DenseFeedForward>(block, prefix, options);
+    return nullptr;
+  };
+  return nn::Stack(stack_config(config, is_decoder), make, options, make_extra);
 }
 
 }  // namespace
@@ -53,8 +66,8 @@ struct Model::State {
       : config(model_config),
         device(options.device()),
         shared(at::empty({config.vocab_size, config.d_model}, options).requires_grad_(true)),
-        encoder(stack_config(config, false), feed_forward_factory(config, false, options), options),
-        decoder(stack_config(config, true), feed_forward_factory(config, true, options), options) {
+        encoder(make_stack(config, false, options)),
+        decoder(make_stack(config, true, options)) {
     parameters.push_back({"shared.weight", shared.master(), {.is_embedding = true}});
     encoder.collect(parameters);
     decoder.collect(parameters);
@@ -99,6 +112,8 @@ at::Device Model::device() const {
 at::Tensor Model::encode(const at::Tensor& input_ids_BL, const nn::TokenLayout& layout,
                          nn::Context& context, nn::Auxiliary* auxiliary) const {
   context.tokens = &layout;
+  context.token_ids_BL = input_ids_BL;
+  context.computes_padding = state_->config.counts_padding();
   context.memory_tokens = nullptr;
   return state_->encoder.forward(state_->embed(input_ids_BL, context), {}, context, auxiliary);
 }
@@ -107,6 +122,8 @@ at::Tensor Model::decode(const at::Tensor& decoder_input_ids_BM, const nn::Token
                          const at::Tensor& encoded_BLD, const nn::TokenLayout& encoder_layout,
                          nn::Context& context, nn::Auxiliary* auxiliary) const {
   context.tokens = &layout;
+  context.token_ids_BL = decoder_input_ids_BM;
+  context.computes_padding = state_->config.counts_padding();
   context.memory_tokens = &encoder_layout;
   return state_->decoder.forward(state_->embed(decoder_input_ids_BM, context), encoded_BLD, context,
                                  auxiliary);
@@ -155,11 +172,23 @@ LossOutput Model::loss(const ModelInput& input, nn::Context& context,
           .index_copy(0, target_index_N, token_loss_N.detach())
           .view(input.labels_BM.sizes());
   output.loss = cross_entropy;
-  for (const nn::AuxiliaryLoss& auxiliary : output.auxiliary.losses)
+  for (const nn::AuxiliaryLoss& auxiliary :
+       moe::reduce_over_layers(output.auxiliary.losses, state_->config.moe.layer_reduction))
     if (auxiliary.coefficient != 0)
       output.loss = output.loss.add(auxiliary.value, auxiliary.coefficient);
   return output;
 }
+
+namespace {
+
+at::Tensor follows_real(const at::Tensor& is_real_BM) {
+  at::Tensor result = at::zeros_like(is_real_BM);
+  const int64_t rest = is_real_BM.size(1) - 1;
+  if (rest > 0) result.narrow(1, 1, rest).copy_(is_real_BM.narrow(1, 0, rest));
+  return result;
+}
+
+}  // namespace
 
 ModelInput make_input(const at::Tensor& input_ids_BL, const at::Tensor& input_segment_ids_BL,
                       const at::Tensor& target_ids_BM, const at::Tensor& target_segment_ids_BM,
@@ -178,14 +207,19 @@ ModelInput make_input(const at::Tensor& input_ids_BL, const at::Tensor& input_se
   at::Tensor shifted = at::full_like(target_ids_BM, config.decoder_start_token_id);
   if (target_ids_BM.size(1) > 1) {
     const int64_t rest = target_ids_BM.size(1) - 1;
-    const at::Tensor continues = segments.narrow(1, 1, rest).eq(segments.narrow(1, 0, rest));
+    at::Tensor continues = segments.narrow(1, 1, rest).eq(segments.narrow(1, 0, rest));
+    if (config.counts_padding())
+      continues = continues.logical_or(is_real.narrow(1, 1, rest).logical_not());
     const at::Tensor previous = target_ids_BM.narrow(1, 0, rest);
     shifted.narrow(1, 1, rest)
         .copy_(
             at::where(continues, previous, at::full_like(previous, config.decoder_start_token_id)));
   }
+  // transformers shifts the padded labels: the last one stands at the first padding position
+  const at::Tensor keeps_id =
+      config.counts_padding() ? is_real.logical_or(follows_real(is_real)) : is_real;
   input.decoder_input_ids_BM =
-      at::where(is_real, shifted, at::full_like(shifted, config.pad_token_id));
+      at::where(keeps_id, shifted, at::full_like(shifted, config.pad_token_id));
   return input;
 }
 

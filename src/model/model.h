@@ -84,7 +84,8 @@ class Model {
 };
 
 // Decoder inputs from labels: start id, then labels shifted right inside each segment; ids at
-// padding are pad_token_id. target_ids [B, M] with padding where segment id is 0.
+// padding are pad_token_id (where padding is counted, the first of a row is the row's last label,
+// as in transformers). target_ids [B, M] with padding where segment id is 0.
 ModelInput make_input(const at::Tensor& input_ids_BL, const at::Tensor& input_segment_ids_BL,
                       const at::Tensor& target_ids_BM, const at::Tensor& target_segment_ids_BM,
                       const ModelConfig& config, const std::vector<uint64_t>& example_keys = {});

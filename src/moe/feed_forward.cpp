@@ -1,69 +1,117 @@
 #include "moe/feed_forward.h"
 
+#include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 
+#include "moe/groups.h"
 #include "ops/transformer.h"
 
 namespace flanmoe::moe {
 
+namespace {
+
+std::vector<int64_t> to_host(const at::Tensor& values) {
+  const at::Tensor host = values.to(at::kCPU).contiguous();
+  const int64_t* data = host.const_data_ptr<int64_t>();
+  return {data, data + host.numel()};
+}
+
+}  // namespace
+
+nn::FeedForwardConfig expert_config(const nn::FeedForwardConfig& dense, const Config& config) {
+  nn::FeedForwardConfig expert = dense;
+  if (config.expert_d_ff > 0) expert.d_ff = config.expert_d_ff;
+  if (config.expert_feed_forward != ExpertFeedForward::AsDense)
+    expert.is_gated = config.expert_feed_forward == ExpertFeedForward::GatedGelu;
+  return expert;
+}
+
 FeedForward::FeedForward(const nn::FeedForwardConfig& block, const Config& config,
-                         const std::string& prefix, const at::TensorOptions& options)
-    : block_(block),
+                         const std::string& prefix, bool is_causal,
+                         const at::TensorOptions& options)
+    : expert_(expert_config(block, config)),
       config_(config),
       prefix_(prefix),
       name_(prefix + ".mlp"),
+      is_causal_(is_causal),
       site_(nn::noise_site(name_)),
-      router_(make_router(config)),
-      classifier_ED_(at::empty({config.num_experts, block.d_model}, nn::at_least_float(options))
-                         .requires_grad_(true)),
-      wi_0_EFD_(
-          at::empty({config.num_experts, block.d_ff, block.d_model}, options).requires_grad_(true)),
-      wo_EDF_(at::empty({config.num_experts, block.d_model, block.d_ff}, options)
-                  .requires_grad_(true)) {
-  if (block.is_gated)
-    wi_1_EFD_ = nn::Weight(
-        at::empty({config.num_experts, block.d_ff, block.d_model}, options).requires_grad_(true));
+      router_(make_router(config)) {
+  const auto make = [](at::IntArrayRef sizes, const at::TensorOptions& like) {
+    return at::empty(sizes, like).requires_grad_(true);
+  };
+  const int64_t num_experts = config.num_experts;
+  if (router_->is_learned())
+    classifier_ED_ = make({num_experts, expert_.d_model}, nn::at_least_float(options));
+  wi_0_EFD_ = nn::Weight(make({num_experts, expert_.d_ff, expert_.d_model}, options));
+  if (expert_.is_gated)
+    wi_1_EFD_ = nn::Weight(make({num_experts, expert_.d_ff, expert_.d_model}, options));
+  wo_EDF_ = nn::Weight(make({num_experts, expert_.d_model, expert_.d_ff}, options));
+}
+
+RouterInput FeedForward::make_router_input(const at::Tensor& router_input_ND,
+                                           const at::Tensor& index_N,
+                                           const at::Tensor& token_keys_N,
+                                           const nn::Context& context) const {
+  const nn::TokenLayout& tokens = *context.tokens;
+  RouterInput input;
+  input.is_training = context.is_training;
+  input.is_causal = is_causal_;
+  input.layer = site_;
+  if (router_->is_learned())
+    input.logits_TE = at::linear(router_input_ND, classifier_ED_);
+  else
+    input.logits_TE =
+        at::zeros({router_input_ND.size(0), config_.num_experts}, router_input_ND.options());
+  Groups groups = make_groups(config_, tokens, index_N);
+  input.group_of_token = std::move(groups.of_token);
+  input.num_groups = groups.count;
+
+  if (!router_->is_keyed()) return input;
+  if (context.token_ids_BL.defined())
+    input.token_ids = to_host(context.token_ids_BL.reshape(-1).index_select(0, index_N));
+  if (context.is_training) {
+    input.noise = context.noise_key(RandomPurpose::RandomRouter, site_);
+    input.token_keys = to_host(token_keys_N);
+  } else {
+    input.noise = input.noise.fold(site_);
+    input.token_keys = to_host(tokens.positions_BL.reshape(-1).index_select(0, index_N));
+    for (size_t i = 0; i < input.token_ids.size(); ++i)
+      input.token_keys[i] =
+          static_cast<int64_t>(mix64(static_cast<uint64_t>(input.token_keys[i]) ^
+                                     mix64(static_cast<uint64_t>(input.token_ids[i]))));
+  }
+  return input;
 }
 
 nn::FeedForwardOutput FeedForward::forward(const at::Tensor& x_BLD,
                                            const nn::Context& context) const {
   const nn::TokenLayout& tokens = *context.tokens;
-  const int64_t num_tokens = tokens.num_rows * tokens.length;
-  at::Tensor x_ND = x_BLD.reshape({num_tokens, block_.d_model});
+  const int64_t num_positions = tokens.num_rows * tokens.length;
+  const bool leaves_out = tokens.has_padding && config_.padding == PaddingRule::Excluded;
+  const at::Tensor index_N = leaves_out || !tokens.has_padding
+                                 ? tokens.real_index_N
+                                 : at::arange(num_positions, tokens.real_index_N.options());
+  at::Tensor x_ND = x_BLD.reshape({num_positions, expert_.d_model});
   at::Tensor token_keys_N = tokens.token_keys_BL.reshape(-1);
-  if (tokens.has_padding) {
-    x_ND = at::index_select(x_ND, 0, tokens.real_index_N);
-    token_keys_N = at::index_select(token_keys_N, 0, tokens.real_index_N);
+  if (leaves_out) {
+    x_ND = at::index_select(x_ND, 0, index_N);
+    token_keys_N = at::index_select(token_keys_N, 0, index_N);
   }
 
-  at::Tensor router_input_ND = x_ND.to(classifier_ED_.scalar_type());
-  if (context.is_training && config_.jitter > 0)
+  at::Tensor router_input_ND =
+      x_ND.to(classifier_ED_.defined() ? classifier_ED_.dtype()
+                                       : nn::at_least_float(x_ND.options()).dtype());
+  if (context.is_training && config_.jitter > 0) {
     router_input_ND =
         ops::jitter(router_input_ND, config_.jitter,
                     {context.noise_key(RandomPurpose::RouterJitter, site_).state(), token_keys_N});
-  RouterInput input;
-  input.logits_TE = at::linear(router_input_ND, classifier_ED_);
-  input.is_training = context.is_training;
-  if (config_.group == RoutingGroup::Sequence) {
-    const at::Tensor real_index_N = tokens.real_index_N.to(at::kCPU);
-    const int64_t* index = real_index_N.const_data_ptr<int64_t>();
-    const at::Tensor segments = tokens.segment_ids_BL.to(at::kCPU).contiguous();
-    const int64_t* segment = segments.const_data_ptr<int64_t>();
-    int64_t group = -1, last_row = -1, last_segment = -1;
-    for (int64_t i = 0; i < real_index_N.size(0); ++i) {
-      const int64_t row = index[i] / tokens.length;
-      if (row != last_row || segment[index[i]] != last_segment) ++group;
-      last_row = row;
-      last_segment = segment[index[i]];
-      input.group_of_token.push_back(group);
-    }
-    input.num_groups = group + 1;
+    if (config_.jitters_experts) x_ND = router_input_ND.to(x_ND.scalar_type());
   }
-
-  const ops::Routing routing = router_->route(input);
+  const ops::Routing routing =
+      router_->route(make_router_input(router_input_ND, index_N, token_keys_N, context));
   if (context.routing_sink) context.routing_sink->record(prefix_, routing);
 
   const at::Tensor token_keys_A =
@@ -71,18 +119,21 @@ nn::FeedForwardOutput FeedForward::forward(const at::Tensor& x_BLD,
   const at::Tensor expert_output_AD =
       run_experts(ops::dispatch(x_ND, routing), routing, token_keys_A, context);
   at::Tensor output = ops::combine(expert_output_AD, routing);
-  if (tokens.has_padding)
-    output = at::zeros({num_tokens, block_.d_model}, output.options())
-                 .index_copy(0, tokens.real_index_N, output);
+  if (leaves_out)
+    output = at::zeros({num_positions, expert_.d_model}, output.options())
+                 .index_copy(0, index_N, output);
 
-  nn::FeedForwardOutput result{output.view({tokens.num_rows, tokens.length, block_.d_model}), {}};
+  nn::FeedForwardOutput result{output.view({tokens.num_rows, tokens.length, expert_.d_model}), {}};
   if (context.is_training) {
     if (routing.load_balance_loss.defined())
-      result.auxiliary.losses.push_back({"load_balance_loss", prefix_, routing.load_balance_loss,
-                                         config_.load_balance_coefficient});
+      result.auxiliary.losses.push_back({"load_balance_loss",
+                                         prefix_,
+                                         routing.load_balance_loss,
+                                         config_.load_balance_coefficient,
+                                         {routing.load_share_GE, routing.mean_probability_GE}});
     if (routing.z_loss.defined())
       result.auxiliary.losses.push_back(
-          {"z_loss", prefix_, routing.z_loss, config_.z_loss_coefficient});
+          {"z_loss", prefix_, routing.z_loss, config_.z_loss_coefficient, {}});
   }
   return result;
 }
@@ -92,7 +143,7 @@ at::Tensor FeedForward::run_experts(const at::Tensor& x_AD, const ops::Routing& 
                                     const nn::Context& context) const {
   const at::ScalarType dtype = context.compute_dtype;
   at::Tensor hidden_AF = ops::grouped_matmul(x_AD, wi_0_EFD_.as(dtype), routing.expert_offsets);
-  hidden_AF = block_.is_gated
+  hidden_AF = expert_.is_gated
                   ? ops::gated_gelu(hidden_AF, ops::grouped_matmul(x_AD, wi_1_EFD_.as(dtype),
                                                                    routing.expert_offsets))
                   : ops::relu(hidden_AF);
@@ -104,11 +155,13 @@ at::Tensor FeedForward::run_experts(const at::Tensor& x_AD, const ops::Routing& 
 }
 
 void FeedForward::collect(nn::Parameters& parameters) const {
-  parameters.push_back({name_ + ".router.classifier.weight", classifier_ED_, {.is_router = true}});
-  parameters.push_back({name_ + (block_.is_gated ? ".experts.wi_0.weight" : ".experts.wi.weight"),
+  if (classifier_ED_.defined())
+    parameters.push_back(
+        {name_ + ".router.classifier.weight", classifier_ED_, {.is_router = true}});
+  parameters.push_back({name_ + (expert_.is_gated ? ".experts.wi_0.weight" : ".experts.wi.weight"),
                         wi_0_EFD_.master(),
                         {.expert_axis = 0}});
-  if (block_.is_gated)
+  if (expert_.is_gated)
     parameters.push_back({name_ + ".experts.wi_1.weight", wi_1_EFD_.master(), {.expert_axis = 0}});
   parameters.push_back({name_ + ".experts.wo.weight", wo_EDF_.master(), {.expert_axis = 0}});
 }

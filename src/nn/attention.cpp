@@ -1,5 +1,6 @@
 #include "nn/attention.h"
 
+#include <ATen/ops/clamp_min.h>
 #include <ATen/ops/empty.h>
 
 #include "base/error.h"
@@ -30,6 +31,10 @@ at::Tensor Attention::attend(const at::Tensor& q, const at::Tensor& k, const at:
   if (keys && (keys->has_padding || keys->is_packed || context.tokens->is_packed)) {
     mask.query_segment_ids_BQ = context.tokens->segment_ids_BL;
     mask.key_segment_ids_BK = keys->segment_ids_BL;
+    if (context.computes_padding) {
+      mask.query_segment_ids_BQ = mask.query_segment_ids_BQ.clamp_min(1);
+      if (is_causal) mask.key_segment_ids_BK = mask.query_segment_ids_BQ;
+    }
   }
   std::optional<ops::AttentionDropout> dropout;
   if (context.is_training && config_.dropout_rate > 0)

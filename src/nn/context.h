@@ -52,6 +52,7 @@ struct AuxiliaryLoss {
   std::string layer;
   at::Tensor value;  // scalar, fp32
   double coefficient = 0;
+  std::vector<at::Tensor> factors;  // what pooling over layers needs (moe::reduce_over_layers)
 };
 
 struct Auxiliary {
@@ -67,8 +68,12 @@ struct Context {
   uint64_t seed = 0;                          // with `step`, the key of all noise
   int64_t step = 0;
   const TokenLayout* tokens = nullptr;         // of the stack that computes
+  at::Tensor token_ids_BL;                     // int64, the stack's input
   const TokenLayout* memory_tokens = nullptr;  // of the encoder's output, in a decoder
-  KvCache* cache = nullptr;                    // none: the whole sequence at once
+  bool computes_padding = false;  // padding positions get the values that transformers computes at
+                                  // them: they attend to real keys, in a decoder to all earlier
+                                  // ones. Not for packed rows
+  KvCache* cache = nullptr;       // none: the whole sequence at once
   RoutingSink* routing_sink = nullptr;
   std::vector<std::string> adapter_of_row;  // name of the adapter each row uses; empty: the base
   at::Tensor sentence_vector_BD;            // for sentence-level routing

@@ -7,21 +7,25 @@
 
 namespace flanmoe::nn {
 
+struct Stack::FeedForwardSublayer {
+  std::string name;
+  RmsNorm norm;
+  std::unique_ptr<FeedForward> feed_forward;
+  uint64_t site;
+};
+
 struct Stack::Block {
   std::string name;
   RmsNorm self_norm;
   Attention self_attention;
   std::unique_ptr<RmsNorm> cross_norm;
   std::unique_ptr<Attention> cross_attention;
-  RmsNorm feed_forward_norm;
-  std::unique_ptr<FeedForward> feed_forward;
-  uint64_t self_site, cross_site, feed_forward_site;
-
-  int feed_forward_layer() const { return cross_attention ? 2 : 1; }
+  std::vector<FeedForwardSublayer> feed_forwards;  // one, or two
+  uint64_t self_site, cross_site;
 };
 
 Stack::Stack(const StackConfig& config, const MakeFeedForward& make_feed_forward,
-             const at::TensorOptions& options)
+             const at::TensorOptions& options, const MakeFeedForward& make_extra)
     : config_(config),
       relative_attention_bias_NH_(
           at::empty({config.num_buckets, config.attention.num_heads}, at_least_float(options))
@@ -34,15 +38,27 @@ Stack::Stack(const StackConfig& config, const MakeFeedForward& make_feed_forward
   };
   for (int64_t i = 0; i < config.num_layers; ++i) {
     const std::string name = config.name + ".block." + std::to_string(i);
-    const std::string feed_forward_name = name + (config.is_decoder ? ".layer.2" : ".layer.1");
-    blocks_.push_back(std::make_unique<Block>(Block{
-        name, make_norm(), Attention(config.attention, name + ".layer.0.SelfAttention", options),
-        config.is_decoder ? std::make_unique<RmsNorm>(make_norm()) : nullptr,
-        config.is_decoder ? std::make_unique<Attention>(config.attention,
-                                                        name + ".layer.1.EncDecAttention", options)
-                          : nullptr,
-        make_norm(), make_feed_forward(i, feed_forward_name), noise_site(name + ".layer.0"),
-        noise_site(name + ".cross"), noise_site(name + ".feed_forward")}));
+    const int64_t layer = config.is_decoder ? 2 : 1;
+    const std::string feed_forward_name = name + ".layer." + std::to_string(layer),
+                      extra_name = name + ".layer." + std::to_string(layer + 1);
+    blocks_.push_back(std::make_unique<Block>(
+        Block{name,
+              make_norm(),
+              Attention(config.attention, name + ".layer.0.SelfAttention", options),
+              config.is_decoder ? std::make_unique<RmsNorm>(make_norm()) : nullptr,
+              config.is_decoder ? std::make_unique<Attention>(
+                                      config.attention, name + ".layer.1.EncDecAttention", options)
+                                : nullptr,
+              {},
+              noise_site(name + ".layer.0"),
+              noise_site(name + ".cross")}));
+    auto& feed_forwards = blocks_.back()->feed_forwards;
+    feed_forwards.push_back({feed_forward_name, make_norm(),
+                             make_feed_forward(i, feed_forward_name),
+                             noise_site(name + ".feed_forward")});
+    if (auto extra = make_extra ? make_extra(i, extra_name) : nullptr)
+      feed_forwards.push_back(
+          {extra_name, make_norm(), std::move(extra), noise_site(name + ".extra_feed_forward")});
   }
 }
 
@@ -75,10 +91,12 @@ at::Tensor Stack::forward(at::Tensor x_BLD, const at::Tensor& memory_BKD, const 
       x_BLD = at::add(x_BLD, drop(block.cross_attention->forward_cross(
                                       block.cross_norm->forward(x_BLD), memory_BKD, context, layer),
                                   block.cross_site, context));
-    FeedForwardOutput output =
-        block.feed_forward->forward(block.feed_forward_norm.forward(x_BLD), context);
-    x_BLD = at::add(x_BLD, drop(output.output, block.feed_forward_site, context));
-    if (auxiliary) auxiliary->append(std::move(output.auxiliary));
+    for (const FeedForwardSublayer& sublayer : block.feed_forwards) {
+      FeedForwardOutput output =
+          sublayer.feed_forward->forward(sublayer.norm.forward(x_BLD), context);
+      x_BLD = at::add(x_BLD, drop(output.output, sublayer.site, context));
+      if (auxiliary) auxiliary->append(std::move(output.auxiliary));
+    }
   }
   if (cache) cache->advance(length);
   return drop(final_layer_norm_.forward(x_BLD), output_site_, context);
@@ -97,10 +115,10 @@ void Stack::collect(Parameters& parameters) const {
       block.cross_attention->collect(parameters);
       block.cross_norm->collect(block.name + ".layer.1.layer_norm", parameters);
     }
-    block.feed_forward->collect(parameters);
-    block.feed_forward_norm.collect(
-        block.name + ".layer." + std::to_string(block.feed_forward_layer()) + ".layer_norm",
-        parameters);
+    for (const FeedForwardSublayer& sublayer : block.feed_forwards) {
+      sublayer.feed_forward->collect(parameters);
+      sublayer.norm.collect(sublayer.name + ".layer_norm", parameters);
+    }
   }
   final_layer_norm_.collect(config_.name + ".final_layer_norm", parameters);
 }

@@ -26,8 +26,10 @@ struct StackConfig {
 
 class Stack {
  public:
+  // `make_extra`, where given, may make a second feed-forward sublayer with a norm and a residual
+  // of its own behind that of a layer, or return nothing.
   Stack(const StackConfig& config, const MakeFeedForward& make_feed_forward,
-        const at::TensorOptions& options);
+        const at::TensorOptions& options, const MakeFeedForward& make_extra = {});
   ~Stack();
 
   // Embedded tokens x_BLD -> final-normed hidden states [B, L, D]. memory_BKD is the encoder's
@@ -38,6 +40,7 @@ class Stack {
   void collect(Parameters& parameters) const;
 
  private:
+  struct FeedForwardSublayer;
   struct Block;
   at::Tensor drop(const at::Tensor& x, uint64_t site, const Context& context) const;
 

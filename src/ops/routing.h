@@ -1,8 +1,7 @@
 // The Routing value: what every discrete router returns and all that dispatch, expert matmuls,
 // combine and statistics know.
 //
-// Shape letters: T tokens (real ones only, padding never gets here), E experts, K choices a token,
-// A assignments kept.
+// Shape letters: T tokens that are routed, E experts, G routing groups, A assignments kept.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,11 +20,12 @@ struct Routing {
   std::vector<int64_t> expert_offsets;  // [E + 1]: expert e owns assignments [expert_offsets[e],
                                         // expert_offsets[e + 1])
 
-  at::Tensor
-      probabilities_TE;  // fp32 (or fp64) [T, E]: softmax of the router's logits, differentiable
-  at::Tensor
-      load_balance_loss;  // scalar without its coefficient; undefined where the router has none
-  at::Tensor z_loss;      // scalar without its coefficient
+  // Undefined where the router has none:
+  at::Tensor probabilities_TE;     // fp32 (or fp64): softmax of the router's logits, differentiable
+  at::Tensor load_share_GE;        // f of the balance loss, no gradient
+  at::Tensor mean_probability_GE;  // P of the balance loss, differentiable
+  at::Tensor load_balance_loss;    // scalar without its coefficient
+  at::Tensor z_loss;               // scalar without its coefficient
   std::vector<int64_t> requested;  // [E]: assignments asked for, before the capacity cut any
   int64_t capacity = 0;            // slots an expert had (largest over the groups); 0: no limit
 };

@@ -19,7 +19,10 @@ std::string text(const ModelConfig& config) {
   json["start"] = config.decoder_start_token_id;
   json["encoder"] = config.encoder_sparse_layers;
   json["decoder"] = config.decoder_sparse_layers;
-  if (config.is_sparse()) json["moe"] = to_json(to_config_node(config.moe));
+  if (config.is_sparse()) {
+    json["moe"] = to_json(to_config_node(config.moe));
+    json["decoder_moe"] = to_json(to_config_node(config.decoder_moe));
+  }
   return json.dump(1);
 }
 
@@ -35,14 +38,15 @@ ModelConfig switch_config() {
   config.num_layers = 4;
   config.encoder_sparse_layers = {1, 3};
   config.decoder_sparse_layers = {1};
-  config.moe.router = "switch";
-  config.moe.num_experts = 3;
-  config.moe.combine_weights = moe::CombineWeights::Raw;
-  config.moe.capacity_rule = moe::CapacityRule::Absolute;
-  config.moe.expert_capacity = 17;
-  config.moe.group = moe::RoutingGroup::Sequence;
-  config.moe.jitter = 0.03;
-  config.moe.expert_dropout_rate = config.dropout_rate;
+  moe::Config moe;
+  moe.preset = moe::Preset::Hf;
+  moe.router = "switch";
+  moe.set_defaults();
+  moe.num_experts = 3;
+  moe.expert_capacity = 17;
+  moe.jitter = 0.03;
+  moe.expert_dropout_rate = config.dropout_rate;
+  config.set_moe(moe);
   return config;
 }
 
@@ -55,9 +59,13 @@ std::vector<ModelConfig> every_form() {
   config.encoder_sparse_layers = {};
   config.decoder_sparse_layers = {0, 3};
   config.feed_forward = FeedForwardKind::Relu;
-  config.moe.capacity_rule = moe::CapacityRule::PerChoice;
+  config.moe.is_dropless = false;
   config.moe.eval_capacity_factor = 1.75;
   config.moe.load_balance_coefficient = 0.125;
+  config.set_moe(config.moe);
+  config.decoder_moe.router = "expert-choice";
+  config.decoder_moe.has_extra_feed_forward = true;
+  config.decoder_moe.expert_d_ff = 12;
   config.dropout_rate = 0.05;
   config.layer_norm_epsilon = 1e-5;
   config.relative_attention_num_buckets = 16;
@@ -103,7 +111,7 @@ TEST(HfConfig, SaysASwitchModelInSwitchsOwnKeys) {
 TEST(HfConfig, GivesTransformersACapacityThatDoesNotDropWhereOursDoesNot) {
   ModelConfig config = switch_config();
   EXPECT_EQ(to_hf_config(config)["expert_capacity"], 17);
-  config.moe.capacity_rule = moe::CapacityRule::None;
+  config.moe.is_dropless = config.decoder_moe.is_dropless = true;
   const Json json = to_hf_config(config);
   EXPECT_GE(json["expert_capacity"].get<int64_t>(), 100000);
   EXPECT_EQ(text(parse_hf_config(json, "x")), text(config));
@@ -212,11 +220,19 @@ TEST(Validate, RefusesSparseLayersThatDoNotFit) {
   expect_refused("at least 2 experts", [](ModelConfig& c) { c.moe.num_experts = 1; });
   expect_refused("jitter", [](ModelConfig& c) { c.moe.jitter = 1; });
   expect_refused("expert_dropout_rate", [](ModelConfig& c) { c.moe.expert_dropout_rate = -0.1; });
-  expect_refused("capacity factors", [](ModelConfig& c) {
-    c.moe.capacity_rule = moe::CapacityRule::PerChoice;
+  expect_refused("decoder_moe.jitter", [](ModelConfig& c) { c.decoder_moe.jitter = 1; });
+  expect_refused("layer_reduction",
+                 [](ModelConfig& c) { c.decoder_moe.layer_reduction = moe::LayerReduction::Mean; });
+  expect_refused("train_capacity_factor", [](ModelConfig& c) {
+    c.moe.is_dropless = false;
     c.moe.train_capacity_factor = 0;
   });
+  expect_refused("group_size", [](ModelConfig& c) {
+    c.moe.group = moe::RoutingGroup::Tokens;
+    c.moe.group_size = 0;
+  });
   expect_refused("expert_capacity", [](ModelConfig& c) {
+    c.moe.is_dropless = false;
     c.moe.capacity_rule = moe::CapacityRule::Absolute;
     c.moe.expert_capacity = 0;
   });
@@ -253,8 +269,16 @@ std::vector<ModelConfig> counted_forms() {
     ModelConfig config = testing::tiny_sparse_config();
     config.encoder_sparse_layers = {0, 1};
     config.moe.num_experts = num_experts;
+    config.set_moe(config.moe);
     forms.push_back(config);
     config.moe.router = "switch";
+    config.set_moe(config.moe);
+    forms.push_back(config);
+    config.moe.expert_d_ff = 10;  // narrower in the encoder, with a dense block behind
+    config.moe.has_extra_feed_forward = true;
+    config.decoder_moe.router = "hash";
+    config.decoder_moe.top_k = 2;
+    config.decoder_moe.expert_feed_forward = moe::ExpertFeedForward::Relu;
     forms.push_back(config);
   }
   return forms;
@@ -265,11 +289,12 @@ TEST(CountParameters, CountsWhatAModelHas) {
     const Model model(config, std::nullopt);
     const ParameterCounts counts = count_parameters(config);
     ParameterCounts want;
-    const int64_t k = config.is_sparse() && config.moe.router == "switch" ? 1 : 2;
     for (const nn::Parameter& parameter : model.parameters()) {
+      const moe::Config& moe = config.moe_of(parameter.name.starts_with("decoder"));
+      const int64_t k = moe.router == "switch" ? 1 : 2;
       const int64_t count = parameter.tensor.numel();
       want.total += count;
-      want.active += parameter.tags.is_expert() ? count / config.moe.num_experts * k : count;
+      want.active += parameter.tags.is_expert() ? count / moe.num_experts * k : count;
       if (parameter.tags.is_expert()) want.experts += count;
       if (parameter.tags.is_router) want.routers += count;
       if (parameter.tags.is_embedding) want.embedding += count;
@@ -306,13 +331,14 @@ TEST(CountFlops, HasThePublishedFigures) {
 TEST(CountFlops, CountsTwoForEveryWeightThatATokenMeets) {
   for (const ModelConfig& config : counted_forms()) {
     const Model model(config, std::nullopt);
-    const double k = config.is_sparse() && config.moe.router == "switch" ? 1 : 2;
     double encoder = 0, decoder = 2.0 * static_cast<double>(config.vocab_size * config.d_model);
     for (const nn::Parameter& parameter : model.parameters()) {
       const auto& tags = parameter.tags;
+      const moe::Config& moe = config.moe_of(parameter.name.starts_with("decoder"));
+      const double k = moe.router == "switch" ? 1 : 2;
       if (tags.is_embedding || tags.is_norm || tags.is_relative_bias) continue;
       const double flops = 2.0 * static_cast<double>(parameter.tensor.numel()) *
-                           (tags.is_expert() ? k / static_cast<double>(config.moe.num_experts) : 1);
+                           (tags.is_expert() ? k / static_cast<double>(moe.num_experts) : 1);
       const bool is_memory = parameter.name.ends_with("EncDecAttention.k.weight") ||
                              parameter.name.ends_with("EncDecAttention.v.weight");
       (parameter.name.starts_with("encoder") || is_memory ? encoder : decoder) += flops;

@@ -29,9 +29,12 @@ ModelConfig v1_0_config() {
 ModelConfig switch_config() {
   ModelConfig config = v1_0_config();
   config.encoder_sparse_layers = config.decoder_sparse_layers = {1};
-  config.moe.router = "switch";
-  config.moe.num_experts = 3;
-  config.moe.combine_weights = moe::CombineWeights::Raw;
+  moe::Config moe;
+  moe.router = "switch";
+  moe.set_defaults();
+  moe.num_experts = 3;
+  moe.is_dropless = true;
+  config.set_moe(moe);
   return config;
 }
 
@@ -398,6 +401,7 @@ TEST(Initialisation, HasTheStandardDeviationsOfT5) {
   config.d_ff = 160;
   config.vocab_size = 300;
   config.moe.num_experts = 16;
+  config.set_moe(config.moe);
   const Model model(config, 5);
   const std::vector<std::pair<const char*, double>> kStd = {
       {"shared.weight", 1},

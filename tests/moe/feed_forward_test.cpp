@@ -36,7 +36,7 @@ std::unique_ptr<FeedForward> make_block(const Config& config, bool is_gated = tr
                                         at::ScalarType dtype = at::kDouble) {
   auto block =
       std::make_unique<FeedForward>(nn::FeedForwardConfig{kModel, kHidden, is_gated, dropout_rate},
-                                    config, kPrefix, at::TensorOptions(dtype));
+                                    config, kPrefix, false, at::TensorOptions(dtype));
   const at::NoGradGuard no_grad;
   for (const nn::Parameter& parameter : collect(*block))
     parameter.tensor.detach().copy_(random_tensor(parameter.tensor.sizes(), seed++, at::kDouble,
@@ -50,7 +50,7 @@ Config make_config(const std::string& router = "top-2",
   config.router = router;
   config.combine_weights = weights;
   config.num_experts = kExperts;
-  config.capacity_rule = CapacityRule::None;
+  config.is_dropless = true;
   return config;
 }
 
@@ -76,7 +76,7 @@ Matrix matrix(const at::Tensor& tensor) {
 // groups.
 at::Tensor forward_by_loop(const FeedForward& block, const at::Tensor& x_BLD, size_t k,
                            bool is_normalised, const std::vector<int64_t>& real,
-                           const std::vector<int64_t>& group, const std::vector<int64_t>& capacity,
+                           const std::vector<int64_t>& group, size_t num_groups, int64_t capacity,
                            LoopRouting* routing_out = nullptr) {
   std::map<std::string, at::Tensor> weights;
   for (const nn::Parameter& parameter : collect(block))
@@ -86,8 +86,8 @@ at::Tensor forward_by_loop(const FeedForward& block, const at::Tensor& x_BLD, si
   Matrix logits;
   for (int64_t t : real)
     logits.push_back(multiply(matrix(weights.at("router.classifier.weight")), doubles(flat[t])));
-  const LoopRouting routing =
-      route_by_loop(logits, k, is_normalised, group, capacity.size(), capacity);
+  const LoopRouting routing = route_by_loop(
+      logits, group, num_groups, {.k = k, .is_normalised = is_normalised, .capacity = capacity});
   at::Tensor output = at::zeros(flat.sizes(), at::TensorOptions(at::kDouble));
   for (size_t i = 0; i < real.size(); ++i)
     for (size_t j = 0; j < k; ++j) {
@@ -127,7 +127,8 @@ TEST(FeedForward, EqualsALoopOverTokens) {
           for (const int64_t capacity : {0, 1, 2, 5}) {
             Config config = make_config(router, weights);
             config.group = group;
-            config.capacity_rule = capacity ? CapacityRule::Absolute : CapacityRule::None;
+            config.is_dropless = capacity == 0;
+            config.capacity_rule = CapacityRule::Absolute;
             config.expert_capacity = capacity;
             const auto block = make_block(config, is_gated);
             const at::Tensor x = random_tensor({3, 7, kModel}, 40);
@@ -135,8 +136,8 @@ TEST(FeedForward, EqualsALoopOverTokens) {
             LoopRouting loop;
             const at::Tensor want =
                 forward_by_loop(*block, x, k, weights == CombineWeights::Normalised, kReal,
-                                is_batch ? std::vector<int64_t>(16, 0) : kGroups,
-                                std::vector<int64_t>(is_batch ? 1 : 4, capacity), &loop);
+                                is_batch ? std::vector<int64_t>(16, 0) : kGroups, is_batch ? 1 : 4,
+                                capacity, &loop);
             const nn::FeedForwardOutput got = run(*block, x, layout, true);
             EXPECT_EQ(compare(got.output, want, 1e-11), "")
                 << router << ", capacity " << capacity << ", gated " << is_gated << ", batch "
@@ -150,6 +151,7 @@ TEST(FeedForward, EqualsALoopOverTokens) {
 
 TEST(FeedForward, GivesNothingToDroppedTokensAndToPadding) {
   Config config = make_config("switch");
+  config.is_dropless = false;
   config.capacity_rule = CapacityRule::Absolute;
   config.expert_capacity = 1;
   const auto block = make_block(config);
@@ -176,6 +178,7 @@ TEST(FeedForward, TakesALargeCapacityForNoLimit) {
     const nn::TokenLayout layout = nn::make_layout(3, 7);
     Config config = make_config(router);
     const at::Tensor dropless = run(*make_block(config), x, layout).output;
+    config.is_dropless = false;
     config.capacity_rule = CapacityRule::PerChoice;
     config.eval_capacity_factor = kExperts;
     EXPECT_EQ(testing::compare_bits(run(*make_block(config), x, layout).output, dropless), "")
@@ -192,7 +195,7 @@ TEST(FeedForward, IsNotChangedByPadding) {
     for (const bool is_training : {false, true}) {
       Config config = make_config();
       config.group = group;
-      config.capacity_rule = CapacityRule::PerChoice;
+      config.is_dropless = false;
       config.train_capacity_factor = config.eval_capacity_factor = 0.7;
       config.jitter = 0.1;
       config.expert_dropout_rate = 0.2;
@@ -264,7 +267,7 @@ TEST(FeedForward, JittersTheRoutersInputAndNotTheExperts) {
 
 TEST(FeedForward, UsesTheCapacityOfItsMode) {
   Config config = make_config();
-  config.capacity_rule = CapacityRule::PerChoice;
+  config.is_dropless = false;
   config.train_capacity_factor = 0.5;
   config.eval_capacity_factor = 1.5;
   Recorder recorder;
@@ -302,6 +305,7 @@ TEST(FeedForward, HasTheGradientsOfFiniteDifferences) {
       config.jitter = 0.1;
       config.expert_dropout_rate = 0.2;
       if (drops) {
+        config.is_dropless = false;
         config.capacity_rule = CapacityRule::Absolute;
         config.expert_capacity = 2;
       }
@@ -323,6 +327,7 @@ TEST(FeedForward, HasTheGradientsOfFiniteDifferences) {
 
 TEST(FeedForward, SendsNoGradientToExpertsWithoutTokensAndToUnservedTokens) {
   Config config = make_config("switch", CombineWeights::Raw);
+  config.is_dropless = false;
   config.capacity_rule = CapacityRule::Absolute;
   config.expert_capacity = 1;
   const auto block = make_block(config);
@@ -359,6 +364,7 @@ TEST(FeedForward, KeepsItsRouterInFp32) {
 TEST(FeedForward, CountsSentencesAsGroupsAlsoInAPackedRow) {
   Config config = make_config("switch");
   config.group = RoutingGroup::Sequence;
+  config.is_dropless = false;
   config.capacity_rule = CapacityRule::Absolute;
   config.expert_capacity = 1;
   const auto block = make_block(config);

@@ -22,7 +22,8 @@ inline model::ModelConfig tiny_config() {
 inline model::ModelConfig tiny_sparse_config() {
   model::ModelConfig config = tiny_config();
   config.moe.num_experts = 4;
-  config.moe.capacity_rule = moe::CapacityRule::None;
+  config.moe.is_dropless = true;
+  config.set_moe(config.moe);
   config.encoder_sparse_layers = {1};
   config.decoder_sparse_layers = {1};
   return config;

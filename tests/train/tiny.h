@@ -21,6 +21,7 @@ inline model::ModelConfig tiny_model_config(bool is_sparse) {
   if (is_sparse) {
     config.encoder_sparse_layers = config.decoder_sparse_layers = {1};
     config.moe.num_experts = 4;
+    config.set_moe(config.moe);
   }
   return config;
 }
