@@ -18,6 +18,22 @@ std::string dashed(const std::string& names) {
   return result;
 }
 
+// "gate,/a{1,2}/" -> "gate", "/a{1,2}/".
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> elements;
+  for (size_t begin = 0; begin < text.size();) {
+    const bool is_regex = text[begin] == '/' && text.find('/', begin + 1) != text.npos;
+    size_t end = is_regex ? text.find("/,", begin + 1) : text.find(',', begin);
+    if (end == text.npos)
+      end = text.size();
+    else if (is_regex)
+      ++end;
+    elements.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return elements;
+}
+
 template <class Value>
 void add(CLI::App& app, const std::string& name, Value& value, const std::string& help,
          bool is_required) {
@@ -62,11 +78,25 @@ void Options::repeated(const std::string& name, std::vector<std::string>& values
 template <class Value>
 void Options::setter(const std::string& name, const Value& present,
                      std::function<void(const Value&)> set, const std::string& help) {
-  CLI::Option* option = app_.add_option_function<Value>(dashed(name), std::move(set), help);
-  if constexpr (config_detail::is_vector<Value>::value)
-    option->delimiter(',')->default_str(fmt::format("{}", fmt::join(present, ",")));
-  else
+  CLI::Option* option = nullptr;
+  if constexpr (std::is_same_v<Value, std::vector<std::string>>) {
+    const auto set_list = [set](const std::vector<std::string>& texts) {
+      Value values;
+      for (const std::string& text : texts)
+        for (std::string& element : split_list(text)) values.push_back(std::move(element));
+      set(values);
+    };
+    option = app_.add_option_function<Value>(dashed(name), set_list, help);
+  } else {
+    option = app_.add_option_function<Value>(dashed(name), set, help);
+  }
+  if constexpr (config_detail::is_vector<Value>::value) {
+    option->take_all()->expected(1)->allow_extra_args(false)->type_name("LIST");
+    option->default_str(fmt::format("{}", fmt::join(present, ",")));
+    if constexpr (!std::is_same_v<Value, std::vector<std::string>>) option->delimiter(',');
+  } else {
     option->default_str(fmt::format("{}", present));
+  }
 }
 template void Options::setter(const std::string&, const bool&, std::function<void(const bool&)>,
                               const std::string&);

@@ -37,7 +37,9 @@ class Options {
               bool is_required = false);
   // May be given several times.
   void repeated(const std::string& name, std::vector<std::string>& values, const std::string& help);
-  // An option whose value is handed on; `present` is what it is without being named.
+  // An option whose value is handed on; `present` is what it is without being named. The elements
+  // of a list are separated by commas, or the option is given several times; a comma inside /.../
+  // separates nothing.
   template <class Value>
   void setter(const std::string& name, const Value& present, std::function<void(const Value&)> set,
               const std::string& help);

@@ -44,7 +44,9 @@ Verb add_train(Options options) {
                "one JSON document on stdout, everything else on stderr");
   options.footer(
       "Example:\n  flanmoe train flan-t5-small --data train.jsonl --out tuned --steps 500 "
-      "--learning-rate 5e-4 --precision bfloat16");
+      "--learning-rate 5e-4 --precision bfloat16\n  flanmoe train moe --data train.jsonl --out "
+      "tuned "
+      "--frozen gate,embedding");
   return [state] {
     state->common.apply();
     study::check_paths_exist(state->data, "--data");
@@ -66,6 +68,7 @@ Verb add_train(Options options) {
       print_json({{"model", model_folder},
                   {"steps", result.steps},
                   {"final_loss", result.final_loss},
+                  {"num_trained_parameters", result.num_trained_parameters},
                   {"train_flops", result.train_flops},
                   {"num_input_tokens", result.num_input_tokens},
                   {"num_target_tokens", result.num_target_tokens},

@@ -53,14 +53,21 @@ at::Tensor grouped_matmul(const at::Tensor& x_AI, const at::Tensor& weight_EOI,
   });
   if (!records) return y;
   const c10::AutoGradMode on(true);
+  // each is kept for the gradient of the other only: frozen experts keep no activations
+  const at::Tensor saved_x = weight_EOI.requires_grad() ? x_AI : at::Tensor();
+  const at::Tensor saved_weight = x_AI.requires_grad() ? weight_EOI : at::Tensor();
   return record(
-      y, {x_AI, weight_EOI}, {x_AI, weight_EOI}, [expert_offsets](const BackwardCall& call) {
+      y, {x_AI, weight_EOI}, {saved_x, saved_weight}, [expert_offsets](const BackwardCall& call) {
         const at::Tensor &x = call.saved[0], &weight = call.saved[1];
+        const auto num_experts = static_cast<int64_t>(expert_offsets.size()) - 1;
         const at::Tensor grad_x =
-            call.is_needed[0] ? at::empty(x.sizes(), x.options()) : at::Tensor();
+            call.is_needed[0] ? at::empty({call.grad.size(0), weight.size(2)}, call.grad.options())
+                              : at::Tensor();
         const at::Tensor grad_weight =
-            call.is_needed[1] ? at::empty(weight.sizes(), weight.options()) : at::Tensor();
-        for (int64_t e = 0; e < weight.size(0); ++e) {
+            call.is_needed[1]
+                ? at::empty({num_experts, call.grad.size(1), x.size(1)}, call.grad.options())
+                : at::Tensor();
+        for (int64_t e = 0; e < num_experts; ++e) {
           const int64_t begin = expert_offsets[static_cast<size_t>(e)],
                         count = expert_offsets[static_cast<size_t>(e) + 1] - begin;
           if (count == 0) {

@@ -15,6 +15,7 @@ TrainingFacts& TrainingFacts::operator+=(const TrainingFacts& later) {
   num_target_tokens += later.num_target_tokens;
   train_flops += later.train_flops;
   final_loss = later.final_loss;
+  num_trained_parameters = later.num_trained_parameters;
   return *this;
 }
 
@@ -34,7 +35,8 @@ Json to_json(const TrainingFacts& facts) {
           {"num_input_tokens", facts.num_input_tokens},
           {"num_target_tokens", facts.num_target_tokens},
           {"train_flops", facts.train_flops},
-          {"final_loss", facts.final_loss}};
+          {"final_loss", facts.final_loss},
+          {"num_trained_parameters", facts.num_trained_parameters}};
 }
 
 Json to_json(const StageRecord& record) {
@@ -83,7 +85,8 @@ TrainingFacts parse_training(const Json& json) {
           .num_input_tokens = json.at("num_input_tokens"),
           .num_target_tokens = json.at("num_target_tokens"),
           .train_flops = json.at("train_flops"),
-          .final_loss = loss.is_number() ? loss.get<double>() : 0};
+          .final_loss = loss.is_number() ? loss.get<double>() : 0,
+          .num_trained_parameters = json.value("num_trained_parameters", int64_t{0})};
 }
 
 StageRecord parse_fields(const Json& json) {

@@ -29,7 +29,8 @@ struct TrainingFacts {
   int64_t num_input_tokens = 0;
   int64_t num_target_tokens = 0;
   double train_flops = 0;
-  double final_loss = 0;  // of the last stage
+  double final_loss = 0;               // of the last stage
+  int64_t num_trained_parameters = 0;  // in the last stage
   TrainingFacts& operator+=(const TrainingFacts& later);
 };
 

@@ -101,8 +101,8 @@ Rows accuracy_rows(const Results& results) {
 }
 
 Rows cost_rows(const Results& results) {
-  Rows rows = {{"cost", "parameters", "active", "FLOPs/token enc", "dec", "training FLOPs",
-                "examples", "tokens in", "tokens out", "wall time"}};
+  Rows rows = {{"cost", "parameters", "active", "FLOPs/token enc", "dec", "trained",
+                "training FLOPs", "examples", "tokens in", "tokens out", "wall time"}};
   for (const auto& arm : results.arms) {
     std::vector<std::string> row = {arm.name};
     if (arm.model)
@@ -111,6 +111,8 @@ Rows cost_rows(const Results& results) {
                            arm.model->encoder_flops_per_token, arm.model->decoder_flops_per_token})
         row.push_back(format_flops(value));
     row.resize(5, "-");
+    const int64_t num_trained = arm.training.num_trained_parameters;
+    row.push_back(num_trained > 0 ? format_flops(static_cast<double>(num_trained)) : "-");
     row.push_back(format_flops(arm.training.train_flops));
     for (int64_t count :
          {arm.training.num_examples, arm.training.num_input_tokens, arm.training.num_target_tokens})

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/config.h"
 #include "data/batch.h"
@@ -40,6 +41,8 @@ struct Config {
   int64_t log_every = 10;
   int64_t checkpoint_every = 0;  // steps; 0: at the end only
   int64_t seed = 0;
+  std::vector<std::string> trainable = {"all"};  // sets of parameters: parameter_sets.h
+  std::vector<std::string> frozen;               // wins over `trainable`
   OptimizerConfig optimizer;
   data::BatchConfig batch;
   template <class Visitor>
@@ -56,6 +59,10 @@ struct Config {
     v("log_every", log_every, "steps between lines of metrics.jsonl");
     v("checkpoint_every", checkpoint_every, "steps between checkpoints; 0 saves at the end only");
     v("seed", seed, "seed of data order and noise");
+    v("trainable", trainable,
+      "sets of parameters to train: gate, expert, moe, non-moe, embedding, all, or /regex/ on "
+      "names");
+    v("frozen", frozen, "sets of parameters to leave as they are, even where trainable has them");
     v("optimizer", optimizer, "the optimizer");
     v("batch", batch, "how batches are made");
   }

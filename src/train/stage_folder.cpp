@@ -58,7 +58,8 @@ Json to_json(const Result& result) {
           {"num_input_tokens", result.num_input_tokens},
           {"num_target_tokens", result.num_target_tokens},
           {"wall_s", result.wall_s},
-          {"final_loss", result.final_loss}};
+          {"final_loss", result.final_loss},
+          {"num_trained_parameters", result.num_trained_parameters}};
 }
 
 Result parse_result(const Json& json) {
@@ -69,6 +70,7 @@ Result parse_result(const Json& json) {
   result.num_target_tokens = json.at("num_target_tokens");
   result.wall_s = json.at("wall_s");
   result.final_loss = json.at("final_loss");
+  result.num_trained_parameters = json.at("num_trained_parameters");
   return result;
 }
 

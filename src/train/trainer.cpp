@@ -12,6 +12,7 @@
 #include "train/gradients.h"
 #include "train/metrics.h"
 #include "train/model_input.h"
+#include "train/parameter_sets.h"
 #include "train/stage_folder.h"
 
 namespace flanmoe::train {
@@ -92,12 +93,14 @@ class StageProgress {
 
 class Loop {
  public:
-  Loop(model::LoadedModel& loaded, const Config& config, const Job& job, const StageFolder& folder)
+  Loop(model::LoadedModel& loaded, const Config& config, const Job& job, const StageFolder& folder,
+       const Selection& selection)
       : loaded_(loaded),
         config_(config),
         job_(job),
         folder_(folder),
-        optimizer_(make_optimizer(loaded.model->parameters(), config.optimizer)),
+        selection_(selection),
+        optimizer_(make_optimizer(selection.trained(), config.optimizer)),
         stream_(job.draw, config.batch, static_cast<uint64_t>(config.seed)) {}
 
   Result run() {
@@ -149,21 +152,16 @@ class Loop {
   }
 
   void describe() const {
-    int64_t num_total = 0, num_trained = 0;
-    for (const nn::Parameter& parameter : loaded_.model->parameters()) {
-      num_total += parameter.tensor.numel();
-      if (parameter.tensor.requires_grad()) num_trained += parameter.tensor.numel();
-    }
-    if (num_trained == 0)
-      fail(ErrorCode::InvalidConfig,
-           "[train] every parameter is frozen: there is nothing to train");
+    const int64_t num_total = nn::num_elements(loaded_.model->parameters());
     const std::string extent = config_.train_flops > 0
                                    ? fmt::format("{:.3g} FLOPs", config_.train_flops)
                                    : fmt::format("{} steps", config_.steps);
     log::info("[train] {} parameters, {} of them trained; {} of {} examples; {}, {}, seed {}",
               format_count(static_cast<double>(num_total)),
-              format_count(static_cast<double>(num_trained)), extent, config_.batch.batch_size,
-              config_.optimizer.name, to_string(config_.precision), config_.seed);
+              format_count(static_cast<double>(selection_.num_trained())), extent,
+              config_.batch.batch_size, config_.optimizer.name, to_string(config_.precision),
+              config_.seed);
+    log::info("[train] {}", selection_.summary());
   }
 
   void run_step() {
@@ -181,10 +179,11 @@ class Loop {
     StepValues values = compute_gradients(batch, after.step, is_logged);
     const double norm = check_gradients(batch, after.step);
     values.emplace_back("gradient_norm", norm);
+    warn_about_missing_gradients(after.step);
     const double learning_rate = learning_rate_at(after.step, config_);
     optimizer_->step(after.step, learning_rate,
                      compute_clip_scale(norm, config_.max_gradient_norm));
-    clear_gradients(model.parameters());
+    clear_gradients(selection_.trained());
 
     counts_ = after;
     loss_ = values.front().second;
@@ -207,7 +206,7 @@ class Loop {
     const model::LossOutput output = model.loss(input, context, {config_.logit_z_coefficient});
     StepValues values = read_losses(output);
     if (!std::isfinite(values.front().second)) fail_on_loss(values.front().second, batch, step);
-    output.loss.backward();
+    if (output.loss.requires_grad()) output.loss.backward();
     return values;
   }
 
@@ -221,12 +220,22 @@ class Loop {
   }
 
   double check_gradients(const data::Batch& batch, int64_t step) const {
-    const double norm = compute_gradient_norm(loaded_.model->parameters());
+    const double norm = compute_gradient_norm(selection_.trained());
     if (!std::isfinite(norm))
       fail(ErrorCode::NonFinite,
            "[train] the gradient of parameter '{}' is not finite at step {} (example keys {})",
-           find_non_finite_gradient(loaded_.model->parameters()), step, list_keys(batch));
+           find_non_finite_gradient(selection_.trained()), step, list_keys(batch));
     return norm;
+  }
+
+  // In the first step of a stage.
+  void warn_about_missing_gradients(int64_t step) const {
+    if (step != 1) return;
+    for (const std::string& group : find_groups_without_gradient(selection_.trained()))
+      log::warn(
+          "[train] the trained group '{}' received no gradient in step 1: freeze it, or see why "
+          "the loss does not depend on it",
+          group);
   }
 
   void write_metrics(double learning_rate) {
@@ -253,7 +262,7 @@ class Loop {
           stream_.num_truncated());
     const Result result{
         counts_.step, counts_.train_flops, counts_.num_input_tokens, counts_.num_target_tokens,
-        wall_s,       final_loss_};
+        wall_s,       final_loss_,         selection_.num_trained()};
     folder_.save_finished(loaded_, result);
     return result;
   }
@@ -262,6 +271,7 @@ class Loop {
   const Config& config_;
   const Job& job_;
   const StageFolder& folder_;
+  const Selection& selection_;
   std::unique_ptr<Optimizer> optimizer_;
   data::BatchStream stream_;
   std::unique_ptr<LineAppender> metrics_;
@@ -275,6 +285,7 @@ class Loop {
 
 Result train(model::LoadedModel& loaded, const Config& config, const Job& job) {
   validate(config, job);
+  const Selection selection(loaded.model->parameters(), config);
   const StageFolder folder(job, make_identity(*loaded.model, config, job));
   if (job.resumes) {
     if (const auto finished = folder.load_finished(loaded)) {
@@ -282,7 +293,7 @@ Result train(model::LoadedModel& loaded, const Config& config, const Job& job) {
       return *finished;
     }
   }
-  return Loop(loaded, config, job, folder).run();
+  return Loop(loaded, config, job, folder, selection).run();
 }
 
 }  // namespace flanmoe::train

@@ -31,6 +31,7 @@ struct Result {
   int64_t num_target_tokens = 0;
   double wall_s = 0;      // of this process's part
   double final_loss = 0;  // mean over the last logged window
+  int64_t num_trained_parameters = 0;
 };
 
 struct Job {
@@ -43,7 +44,8 @@ struct Job {
   std::string data_description;  // hashed into trainer.json: resuming with other data is an error
 };
 
-// Trains `loaded.model` in place. On Ctrl-C: saves a checkpoint, then throws Error(Interrupted)
+// Trains `loaded.model` in place; frozen parameters (parameter_sets.h) take no memory beyond their
+// own. On Ctrl-C: saves a checkpoint, then throws Error(Interrupted)
 // that says how to resume. A non-finite loss or gradient throws Error(NonFinite) with step and
 // parameter. A killed process resumes to the same bytes (CPU, same number of threads).
 Result train(model::LoadedModel& loaded, const Config& config, const Job& job);

@@ -118,6 +118,30 @@ TEST(GroupedMatmul, GivesZeroGradientToAnExpertWithoutRows) {
   for (const double g : values(gradients[1].select(0, 1))) EXPECT_EQ(g, 0);
 }
 
+TEST(GroupedMatmul, ComputesAndKeepsNothingForAFrozenSide) {
+  const std::vector<int64_t> offsets{0, 3, 3, 8};
+  const at::Tensor grad = random_tensor({8, 5}, 3);
+  const auto is_kept = [](const at::Tensor& tensor) {
+    return tensor.use_count() > 1 || tensor.storage().use_count() > 1;
+  };
+  const auto gradients = [&](bool trains_x, bool trains_weight) {
+    const Inputs leaves{random_tensor({8, 3}, 1).set_requires_grad(trains_x),
+                        random_tensor({3, 5, 3}, 2).set_requires_grad(trains_weight)};
+    const at::Tensor x = leaves[0].mul(1), weight = leaves[1].mul(1);
+    const at::Tensor y = grouped_matmul(x, weight, offsets);
+    EXPECT_EQ(is_kept(x), trains_weight);
+    EXPECT_EQ(is_kept(weight), trains_x);
+    y.backward(grad);
+    return Inputs{leaves[0].grad(), leaves[1].grad()};
+  };
+  const Inputs both = gradients(true, true), of_x = gradients(true, false),
+               of_weight = gradients(false, true);
+  EXPECT_EQ(values(of_x[0]), values(both[0]));
+  EXPECT_EQ(values(of_weight[1]), values(both[1]));
+  EXPECT_FALSE(of_x[1].defined());
+  EXPECT_FALSE(of_weight[0].defined());
+}
+
 TEST(GroupedMatmul, RefusesOffsetsThatDoNotFit) {
   const at::Tensor x = random_tensor({8, 3}, 1), weight = random_tensor({3, 5, 3}, 2);
   EXPECT_THROW(grouped_matmul(x, weight, {0, 3, 8}), Error);

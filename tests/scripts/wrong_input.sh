@@ -74,6 +74,8 @@ expect 2 "nowhere.jsonl" -- "$flanmoe" train "$golden" --data "$work/nowhere.jso
 expect 2 "held-out" -- "$flanmoe" train "$golden" --data builtin:who_holds --out "$work/t" --steps 1
 [ ! -e "$work/t/model" ] || { echo "FAILED: a model was written from wrong data"; num_failures=$((num_failures + 1)); }
 
+expect 2 "train.frozen" "gates" "did you mean 'gate'" -- "$flanmoe" train "$golden" --data builtin:train --out "$work/t" --steps 1 --frozen embedding,gates
+
 # recipes
 expect 2 "nowhere.toml" -- "$flanmoe" run "$work/nowhere.toml"
 printf 'name = "x"\nseed = 1\n[train]\nlearning_rte = 0.1\n' > "$work/typo.toml"

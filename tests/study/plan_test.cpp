@@ -117,6 +117,9 @@ TEST_F(PlanTest, TheHeldOutClusterIsNeverTrainedOn) {
 }
 
 TEST_F(PlanTest, ImpossibleSettingsAreFoundBeforeAnythingRuns) {
+  EXPECT_CONTAINS(
+      error_of(ErrorCode::InvalidConfig, [&] { keys({"stages.moe.train.frozen=[\"gates\"]"}); }),
+      "stages.moe.train.frozen] unknown set of parameters 'gates'");
   EXPECT_CONTAINS(error_of(ErrorCode::InvalidConfig, [&] { keys({"stages.moe.train.steps=0"}); }),
                   "stages.moe.train.steps");
   EXPECT_CONTAINS(

@@ -8,6 +8,7 @@
 #include "model/folder.h"
 #include "study/data_spec.h"
 #include "study/stages/model_facts.h"
+#include "train/parameter_sets.h"
 #include "train/trainer.h"
 
 namespace flanmoe::study {
@@ -63,6 +64,8 @@ void TrainingStage::check() const {
   if (!has_budget && config.train.steps < 1)
     fail(ErrorCode::InvalidConfig, "[{}] is {}, expected at least 1", place("train.steps"),
          config.train.steps);
+  train::ParameterSets(config.train.trainable, place("train.trainable"));
+  train::ParameterSets(config.train.frozen, place("train.frozen"));
   const auto& batch = config.train.batch;
   if (batch.batch_size < 1 || batch.input_length < 2 || batch.target_length < 1)
     fail(ErrorCode::InvalidConfig,
@@ -89,7 +92,8 @@ void TrainingStage::run(StageRun& run) const {
                                        .num_input_tokens = result.num_input_tokens,
                                        .num_target_tokens = result.num_target_tokens,
                                        .train_flops = result.train_flops,
-                                       .final_loss = result.final_loss};
+                                       .final_loss = result.final_loss,
+                                       .num_trained_parameters = result.num_trained_parameters};
 }
 
 }  // namespace flanmoe::study
