@@ -9,6 +9,7 @@
 #include "data/span_corruption.h"
 #include "eval/evaluate.h"
 #include "model/config.h"
+#include "moe/config.h"
 #include "train/config.h"
 
 namespace flanmoe::study {
@@ -71,6 +72,7 @@ struct Sections {
   std::optional<int64_t> seed;
   int64_t threads = 0;
   ModelSection model;
+  moe::Config moe, decoder_moe;
   DataSection data;
   train::Config train;
   EvalSection eval;
@@ -83,6 +85,9 @@ struct Sections {
     v("threads", threads,
       "compute threads where --threads does not say; 0 takes the physical cores");
     v("model", model, "the model to start from");
+    v("moe", moe, "defaults of the sparse layers that upcycling makes");
+    if (was_given(v, "moe")) decoder_moe = moe::decoder_default(moe);
+    v("decoder_moe", decoder_moe, "and of the decoder's, where they differ");
     v("data", data, "what is trained on");
     v("train", train, "defaults of every stage's train table");
     v("eval", eval, "what is evaluated, and how");

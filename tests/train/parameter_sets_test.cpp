@@ -21,8 +21,6 @@
 namespace flanmoe::train {
 namespace {
 
-using flanmoe::testing::expect_error;
-
 bool is_moe(const nn::Parameter& parameter) {
   return parameter.tags.is_router || parameter.tags.is_expert();
 }
