@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/nearest.h"
 #include "verbs.h"
 #include "version.h"
@@ -96,6 +97,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
+    flanmoe::keep_freed_memory();
     flanmoe::install_interrupt_handler();
     return flanmoe::apps::run(argc, argv);
   } catch (const flanmoe::Error& error) {

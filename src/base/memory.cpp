@@ -1,11 +1,13 @@
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
+#include <limits>
 #include <set>
 #include <string>
 
@@ -26,6 +28,14 @@ int64_t resident_memory_bytes() {
 
 int64_t machine_memory_bytes() {
   return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+}
+
+void keep_freed_memory() {
+#if defined(__GLIBC__)
+  constexpr int kNever = std::numeric_limits<int>::max();
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, kNever);
+#endif
 }
 
 int num_physical_cores() {

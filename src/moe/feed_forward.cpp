@@ -6,6 +6,7 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 
+#include "base/error.h"
 #include "moe/groups.h"
 #include "ops/transformer.h"
 
@@ -49,6 +50,18 @@ FeedForward::FeedForward(const nn::FeedForwardConfig& block, const Config& confi
   if (expert_.is_gated)
     wi_1_EFD_ = nn::Weight(make({num_experts, expert_.d_ff, expert_.d_model}, options));
   wo_EDF_ = nn::Weight(make({num_experts, expert_.d_model, expert_.d_ff}, options));
+}
+
+at::Tensor FeedForward::to_router_input(const at::Tensor& x_ND) const {
+  return x_ND.to(classifier_ED_.defined() ? classifier_ED_.dtype()
+                                          : nn::at_least_float(x_ND.options()).dtype());
+}
+
+ops::Routing FeedForward::route(const at::Tensor& x_ND, const nn::Context& context) const {
+  const nn::TokenLayout& tokens = *context.tokens;
+  FLANMOE_ASSERT(!tokens.has_padding);
+  return router_->route(make_router_input(to_router_input(x_ND), tokens.real_index_N,
+                                          tokens.token_keys_BL.reshape(-1), context));
 }
 
 RouterInput FeedForward::make_router_input(const at::Tensor& router_input_ND,
@@ -101,9 +114,7 @@ nn::FeedForwardOutput FeedForward::forward(const at::Tensor& x_BLD,
     token_keys_N = at::index_select(token_keys_N, 0, index_N);
   }
 
-  at::Tensor router_input_ND =
-      x_ND.to(classifier_ED_.defined() ? classifier_ED_.dtype()
-                                       : nn::at_least_float(x_ND.options()).dtype());
+  at::Tensor router_input_ND = to_router_input(x_ND);
   if (context.is_training && config_.jitter > 0) {
     router_input_ND =
         ops::jitter(router_input_ND, config_.jitter,

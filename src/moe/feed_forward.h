@@ -20,8 +20,11 @@ class FeedForward final : public nn::FeedForward {
               bool is_causal, const at::TensorOptions& options);
   nn::FeedForwardOutput forward(const at::Tensor& x_BLD, const nn::Context& context) const override;
   void collect(nn::Parameters& parameters) const override;
+  // The router alone, on tokens x_ND of a layout without padding, without jitter.
+  ops::Routing route(const at::Tensor& x_ND, const nn::Context& context) const;
 
  private:
+  at::Tensor to_router_input(const at::Tensor& x_ND) const;
   RouterInput make_router_input(const at::Tensor& router_input_ND, const at::Tensor& index_N,
                                 const at::Tensor& token_keys_N, const nn::Context& context) const;
   at::Tensor run_experts(const at::Tensor& x_AD, const ops::Routing& routing,

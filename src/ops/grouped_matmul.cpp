@@ -3,6 +3,7 @@
 #include <c10/core/GradMode.h>
 
 #include "ops/autograd.h"
+#include "ops/products.h"
 #include "ops/routing.h"
 #include "ops/tensors.h"
 
@@ -39,6 +40,41 @@ void check(const at::Tensor& x, const at::Tensor& weight, const std::vector<int6
            offsets[e + 1], e);
 }
 
+// y = x weight^T, x = y weight and weight = y^T x, expert by expert, into the one that is not
+// given.
+enum class Wanted { Output, Input, Weight };
+
+void multiply_experts(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& y,
+                      const std::vector<int64_t>& offsets, Wanted wanted) {
+  if (x.is_cuda()) {
+    for_experts(offsets, [&](int64_t e, int64_t begin, int64_t count) {
+      at::Tensor x_rows = x.narrow(0, begin, count), y_rows = y.narrow(0, begin, count),
+                 matrix = weight.select(0, e);
+      if (wanted == Wanted::Output) at::mm_out(y_rows, x_rows, matrix.t());
+      if (wanted == Wanted::Input) at::mm_out(x_rows, y_rows, matrix);
+      if (wanted == Wanted::Weight) at::mm_out(matrix, y_rows.t(), x_rows);
+    });
+    return;
+  }
+  visit_dtype("grouped_matmul", x, [&]<class T>(T) {
+    const int64_t in = x.size(1), out = y.size(1);
+    std::vector<cpu::Gemm<T>> products;
+    for_experts(offsets, [&](int64_t e, int64_t begin, int64_t count) {
+      T *const x_rows = data<T>(x) + begin * in, *const y_rows = data<T>(y) + begin * out,
+               *const matrix = data<T>(weight) + e * in * out;
+      cpu::Gemm<T> product;
+      if (wanted == Wanted::Output)
+        product = {count, out, in, x_rows, in, false, matrix, in, true, y_rows, out};
+      if (wanted == Wanted::Input)
+        product = {count, in, out, y_rows, out, false, matrix, in, false, x_rows, in};
+      if (wanted == Wanted::Weight)
+        product = {out, in, count, y_rows, out, true, x_rows, in, false, matrix, in};
+      products.push_back(product);
+    });
+    multiply_all(products);
+  });
+}
+
 }  // namespace
 
 at::Tensor grouped_matmul(const at::Tensor& x_AI, const at::Tensor& weight_EOI,
@@ -46,43 +82,31 @@ at::Tensor grouped_matmul(const at::Tensor& x_AI, const at::Tensor& weight_EOI,
   check(x_AI, weight_EOI, expert_offsets);
   const bool records = is_recorded({x_AI, weight_EOI});
   const c10::AutoGradMode off(false);
-  at::Tensor y = at::empty({x_AI.size(0), weight_EOI.size(1)}, x_AI.options());
-  for_experts(expert_offsets, [&](int64_t e, int64_t begin, int64_t count) {
-    at::Tensor rows = y.narrow(0, begin, count);
-    at::mm_out(rows, x_AI.narrow(0, begin, count), weight_EOI.select(0, e).t());
-  });
+  const at::Tensor x = x_AI.contiguous(), weight = weight_EOI.contiguous();
+  const at::Tensor y = at::empty({x.size(0), weight.size(1)}, x.options());
+  multiply_experts(x, weight, y, expert_offsets, Wanted::Output);
   if (!records) return y;
   const c10::AutoGradMode on(true);
   // each is kept for the gradient of the other only: frozen experts keep no activations
-  const at::Tensor saved_x = weight_EOI.requires_grad() ? x_AI : at::Tensor();
-  const at::Tensor saved_weight = x_AI.requires_grad() ? weight_EOI : at::Tensor();
+  const at::Tensor saved_x = weight_EOI.requires_grad() ? x : at::Tensor();
+  const at::Tensor saved_weight = x_AI.requires_grad() ? weight : at::Tensor();
   return record(
       y, {x_AI, weight_EOI}, {saved_x, saved_weight}, [expert_offsets](const BackwardCall& call) {
-        const at::Tensor &x = call.saved[0], &weight = call.saved[1];
-        const auto num_experts = static_cast<int64_t>(expert_offsets.size()) - 1;
-        const at::Tensor grad_x =
-            call.is_needed[0] ? at::empty({call.grad.size(0), weight.size(2)}, call.grad.options())
-                              : at::Tensor();
-        const at::Tensor grad_weight =
-            call.is_needed[1]
-                ? at::empty({num_experts, call.grad.size(1), x.size(1)}, call.grad.options())
-                : at::Tensor();
-        for (int64_t e = 0; e < num_experts; ++e) {
-          const int64_t begin = expert_offsets[static_cast<size_t>(e)],
-                        count = expert_offsets[static_cast<size_t>(e) + 1] - begin;
-          if (count == 0) {
-            if (grad_weight.defined()) grad_weight.select(0, e).zero_();
-            continue;
-          }
-          const at::Tensor grad = call.grad.narrow(0, begin, count);
-          if (grad_x.defined()) {
-            at::Tensor out = grad_x.narrow(0, begin, count);
-            at::mm_out(out, grad, weight.select(0, e));
-          }
-          if (grad_weight.defined()) {
-            at::Tensor out = grad_weight.select(0, e);
-            at::mm_out(out, grad.t(), x.narrow(0, begin, count));
-          }
+        const at::Tensor &x_saved = call.saved[0], &weight_saved = call.saved[1];
+        const at::Tensor grad = call.grad.contiguous();
+        at::Tensor grad_x, grad_weight;
+        if (call.is_needed[0]) {
+          grad_x = at::empty({grad.size(0), weight_saved.size(2)}, grad.options());
+          multiply_experts(grad_x, weight_saved, grad, expert_offsets, Wanted::Input);
+        }
+        if (call.is_needed[1]) {
+          const auto num_experts = static_cast<int64_t>(expert_offsets.size()) - 1;
+          grad_weight = at::empty({num_experts, grad.size(1), x_saved.size(1)}, grad.options());
+          for (int64_t e = 0; e < num_experts; ++e)
+            if (expert_offsets[static_cast<size_t>(e)] ==
+                expert_offsets[static_cast<size_t>(e) + 1])
+              grad_weight.select(0, e).zero_();
+          multiply_experts(x_saved, grad_weight, grad, expert_offsets, Wanted::Weight);
         }
         return std::vector<at::Tensor>{grad_x, grad_weight};
       });

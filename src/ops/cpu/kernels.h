@@ -39,6 +39,30 @@ struct MatrixProduct {
   bool adds = false;
 };
 
+// c [rows, columns] = a b: a is [rows, inner], or [inner, rows] where it is transposed; b [inner,
+// columns], or [columns, inner]. Rows lie `stride` apart. Sums are of the accumulator's type, in
+// the order of `inner`, so that an element of c hangs on its row of a and its column of b alone,
+// whatever stands beside them.
+template <class T>
+struct Gemm {
+  int64_t rows = 0, columns = 0, inner = 0;
+  const T* a = nullptr;
+  int64_t a_stride = 0;
+  bool a_is_transposed = false;
+  const T* b = nullptr;
+  int64_t b_stride = 0;
+  bool b_is_transposed = false;
+  T* c = nullptr;
+  int64_t c_stride = 0;
+};
+
+// Runs in one thread; products.h cuts large ones.
+template <class T>
+struct GemmKernels {
+  int64_t (*scratch_size)(const Gemm<T>& product);  // in accumulators
+  void (*gemm)(const Gemm<T>& product, Accumulator<T>* scratch);
+};
+
 // What attention is made of. Runs in one thread: attention calls it from inside a parallel region.
 template <class T>
 struct AttentionKernels {
@@ -88,6 +112,8 @@ template <class T>
 const RowKernels<T>& row_kernels();
 template <class T>
 const AttentionKernels<T>& attention_kernels();
+template <class T>
+const GemmKernels<T>& gemm_kernels();
 const char* instruction_set();
 
 // For tests: the tables by name ("generic", "avx2", "avx512", "avx512bf16"); null where this
@@ -96,6 +122,7 @@ template <class T>
 struct Tables {
   RowKernels<T> rows;
   AttentionKernels<T> attention;
+  GemmKernels<T> gemm;
 };
 template <class T>
 const Tables<T>* find_kernels(const char* instruction_set);

@@ -20,6 +20,8 @@ namespace {
 #include "ops/cpu/vectors.inl"
 //
 #include "ops/cpu/products.inl"
+//
+#include "ops/cpu/gemm.inl"
 #include "ops/cpu/rows.inl"
 #include "ops/cpu/softmax.inl"
 
@@ -56,6 +58,7 @@ constexpr Tables<T> make_tables() {
               .attention_softmax_backward = attention_softmax_backward<T>,
               .row_dot = row_dot<T>,
           },
+      .gemm = {.scratch_size = gemm_scratch_size<T>, .gemm = gemm<T>},
   };
 }
 

@@ -65,14 +65,17 @@ inline void multiply_panel(const MatrixProduct<A>& m, int64_t row, int64_t colum
     if (row < m.rows) multiply_panel<T, kRows / 2, kVectors>(m, row, column, last);
 }
 
+#if defined(__AVX512F__)
+constexpr int kProductRows = 6, kProductVectors = 4;
+#else
+constexpr int kProductRows = 4, kProductVectors = 2;
+#endif
+constexpr int64_t kGemmPanel = 64;  // a multiple of multiply()'s panel for every type
+
 template <class T>
 void multiply(const MatrixProduct<Accumulator<T>>& m) {
   using A = Accumulator<T>;
-#if defined(__AVX512F__)
-  constexpr int kRows = 6, kVectors = 4;
-#else
-  constexpr int kRows = 4, kVectors = 2;
-#endif
+  constexpr int kRows = kProductRows, kVectors = kProductVectors;
   constexpr int64_t kPanel = kVectors * kWidth<A>;
   int64_t column = 0;
   for (; column + kPanel <= m.columns; column += kPanel)
@@ -100,6 +103,49 @@ inline Accumulator<T> word_at(const T* row, int64_t p, int64_t width) {
   }
 }
 
+#if defined(__AVX512F__)
+// 16 x 16 words: out[i * out_stride + j] = word i of row j.
+template <class T>
+inline void transpose_words(const T* x, int64_t stride, float* out, int64_t out_stride) {
+  __m512 a[16], b[16];
+#pragma GCC unroll 16
+  for (int r = 0; r < 16; ++r)
+    a[r] = _mm512_loadu_ps(reinterpret_cast<const float*>(x + r * stride));
+#pragma GCC unroll 8
+  for (int r = 0; r < 16; r += 2) {
+    b[r] = _mm512_unpacklo_ps(a[r], a[r + 1]);
+    b[r + 1] = _mm512_unpackhi_ps(a[r], a[r + 1]);
+  }
+  const auto join = [](__m512 low, __m512 high, auto part) {
+    return _mm512_castpd_ps(
+        part == 0 ? _mm512_unpacklo_pd(_mm512_castps_pd(low), _mm512_castps_pd(high))
+                  : _mm512_unpackhi_pd(_mm512_castps_pd(low), _mm512_castps_pd(high)));
+  };
+#pragma GCC unroll 4
+  for (int r = 0; r < 16; r += 4) {
+    a[r] = join(b[r], b[r + 2], 0);
+    a[r + 1] = join(b[r], b[r + 2], 1);
+    a[r + 2] = join(b[r + 1], b[r + 3], 0);
+    a[r + 3] = join(b[r + 1], b[r + 3], 1);
+  }
+  // 4 x 4 blocks of 128 bits are left
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    b[c] = _mm512_shuffle_f32x4(a[c], a[c + 4], 0x88);
+    b[c + 4] = _mm512_shuffle_f32x4(a[c], a[c + 4], 0xdd);
+    b[c + 8] = _mm512_shuffle_f32x4(a[c + 8], a[c + 12], 0x88);
+    b[c + 12] = _mm512_shuffle_f32x4(a[c + 8], a[c + 12], 0xdd);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    _mm512_storeu_ps(out + c * out_stride, _mm512_shuffle_f32x4(b[c], b[c + 8], 0x88));
+    _mm512_storeu_ps(out + (c + 4) * out_stride, _mm512_shuffle_f32x4(b[c + 4], b[c + 12], 0x88));
+    _mm512_storeu_ps(out + (c + 8) * out_stride, _mm512_shuffle_f32x4(b[c], b[c + 8], 0xdd));
+    _mm512_storeu_ps(out + (c + 12) * out_stride, _mm512_shuffle_f32x4(b[c + 4], b[c + 12], 0xdd));
+  }
+}
+#endif
+
 #if defined(__SSE2__)
 // Four words of a row, all of them inside it.
 inline __m128 four_words(const float* row, int64_t p) {
@@ -117,8 +163,20 @@ template <class T>
 void pack_transposed(const T* x, int64_t stride, Accumulator<T>* out, int64_t rows, int64_t width) {
   const int64_t words = num_words<T>(width);
   int64_t full_rows = 0, full_words = 0;
+#if defined(__AVX512F__)
+  constexpr bool has_tiles = sizeof(Accumulator<T>) == 4 && sizeof(T) * kPair<T> == 4;
+  if constexpr (has_tiles) {
+    full_rows = rows / 16 * 16;
+    full_words = width / kPair<T> / 16 * 16;
+    for (int64_t r = 0; r < full_rows; r += 16)
+      for (int64_t p = 0; p < full_words; p += 16)
+        transpose_words(x + r * stride + p * kPair<T>, stride, out + p * rows + r, rows);
+  }
+#else
+  constexpr bool has_tiles = false;
+#endif
 #if defined(__SSE2__)
-  if constexpr (sizeof(Accumulator<T>) == 4) {
+  if constexpr (sizeof(Accumulator<T>) == 4 && !has_tiles) {
     full_rows = rows / 4 * 4;
     full_words = width / kPair<T> / 4 * 4;
     for (int64_t r = 0; r < full_rows; r += 4)
@@ -157,6 +215,13 @@ void pack_rows(const T* x, int64_t stride, Accumulator<T>* out, int64_t rows, in
 }
 
 #if defined(FLANMOE_BF16_PAIRS)
+// As they lie in memory: no rounding. Past `part` the words are 0.
+inline VectorF interleave(const Bf16* low, const Bf16* high, Full) {
+  const auto words = [](const Bf16* p) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  };
+  return (VectorF)_mm512_or_si512(words(low), _mm512_slli_epi32(words(high), 16));
+}
 // bfloat16 of `low` and `high`, interleaved.
 inline VectorF interleave(VectorF low, VectorF high) {
   const __m512i low_words = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)low));
@@ -172,6 +237,14 @@ inline void pack_pairs_of(const From* x, int64_t stride, Accumulator<T>* out, in
   using A = Accumulator<T>;
   for (int64_t r = 0; r < rows; r += kPair<T>)
     for_vectors<A>(width, [&](int64_t i, auto part) {
+#if defined(FLANMOE_BF16_PAIRS)
+      if constexpr (kPair<T> == 2 && sizeof(From) == 2 && part.is_full)
+        if (r + 1 < rows) {
+          store(out + r / 2 * width + i,
+                interleave(x + r * stride + i, x + (r + 1) * stride + i, part), part);
+          return;
+        }
+#endif
       const Vector<A> low = load(x + r * stride + i, part);
       if constexpr (kPair<T> == 1) {
         store(out + r * width + i, low, part);

@@ -1,0 +1,66 @@
+#include "bench/bench.h"
+
+#include <ATen/Parallel.h>
+
+#include <map>
+#include <memory>
+
+#include "base/progress.h"
+#include "verbs.h"
+
+namespace flanmoe::apps {
+
+Verb add_bench(Options options) {
+  auto settings = std::make_shared<BenchSettings>();
+  options.positional("WHAT", settings->what, "train, moe or matmul");
+  options.option("shape", settings->shape, "a named size or a model folder");
+  options.option("optimizer", settings->optimizer, "adafactor or adamw");
+  options.option("batch", settings->batch, "rows");
+  options.option("input-length", settings->input_length, "tokens");
+  options.option("target-length", settings->target_length, "tokens");
+  options.option("repeats", settings->repeats, "measurements; the median counts");
+  options.option("experts", settings->num_experts, "of moe");
+  options.option("top-k", settings->top_k, "of moe");
+  options.option("tokens", settings->num_tokens, "of moe");
+  options.option("d-model", settings->d_model, "of moe");
+  options.option("d-ff", settings->d_ff, "of moe");
+  options.flag("gated", settings->is_gated, "gated GELU instead of ReLU, of moe");
+  options.choice(
+      "routing", {"uniform", "zipf"}, settings->routing,
+      [settings](const std::string& text) { settings->routing = text; },
+      "how first choices spread over the experts, of moe");
+  settings->common.add_to(options);
+  options.footer(
+      "Example:\n  flanmoe bench moe --experts 64 --dtype bfloat16 --threads 2 --json\n  flanmoe "
+      "bench train --shape flan-t5-small --dtype bfloat16 --threads 2 --json");
+  return [settings] {
+    settings->common.apply();
+    const std::map<std::string, Json (*)(const BenchSettings&)> benches = {
+        {"train", bench_train}, {"moe", bench_moe}, {"matmul", bench_matmul}};
+    const auto found = benches.find(settings->what);
+    if (found == benches.end())
+      fail(ErrorCode::InvalidArgument, "[bench] unknown benchmark '{}'{}", settings->what,
+           suggestion(settings->what, {"train", "moe", "matmul"}));
+    if (settings->repeats < 1)
+      fail(ErrorCode::InvalidArgument, "[--repeats] expected at least 1, found {}",
+           settings->repeats);
+    Json json = {{"what", settings->what},
+                 {"dtype", settings->common.dtype},
+                 {"device", settings->common.device},
+                 {"threads", at::get_num_threads()}};
+    json.update(found->second(*settings));
+    if (settings->common.is_json) {
+      print_json(json);
+      return;
+    }
+    std::string text;
+    for (const auto& [key, value] : json.items())
+      text += fmt::format("{:<22} {}\n", key,
+                          value.is_number_float() ? fmt::format("{:.6g}", value.get<double>())
+                          : value.is_string()     ? value.get<std::string>()
+                                                  : value.dump());
+    print(text);
+  };
+}
+
+}  // namespace flanmoe::apps

@@ -1,0 +1,51 @@
+// What is measured and how it is told.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "common.h"
+
+namespace flanmoe::apps {
+
+struct BenchSettings {
+  Common common;
+  std::string what, shape = "flan-t5-small", optimizer = "adafactor", routing = "uniform";
+  int64_t batch = 8, input_length = 256, target_length = 64, repeats = 5;
+  int64_t num_experts = 64, top_k = 2, num_tokens = 4096, d_model = 512, d_ff = 2048;
+  bool is_gated = false;
+};
+
+double seconds_of(const std::function<void()>& work);
+double median(std::vector<double> values);
+
+// The better median of at::mm at 2048^3 and 4096^3 in the dtype and threads of the run (DESIGN.md,
+// "Plain matmul rate"). Measured in turn with what it is held against.
+class MatmulRate {
+ public:
+  explicit MatmulRate(const Common& common);
+  void measure();
+  // The first measurement of each size is the warm-up.
+  double flops_per_s() const;
+
+ private:
+  struct Operands {
+    at::Tensor a, b;
+    std::vector<double> seconds;
+  };
+  std::vector<Operands> operands_;
+};
+
+// Each returns the keys of DESIGN.md, besides those that all benchmarks have.
+Json bench_matmul(const BenchSettings& settings);
+// Whole optimizer steps.
+Json bench_train(const BenchSettings& settings);
+// A sparse feed-forward block, forward and backward with all gradients, against a dense one over as
+// many rows as there are assignments.
+Json bench_moe(const BenchSettings& settings);
+
+}  // namespace flanmoe::apps

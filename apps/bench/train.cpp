@@ -1,0 +1,90 @@
+#include <algorithm>
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "bench/bench.h"
+#include "model/accounting.h"
+#include "model/folder.h"
+#include "train/gradients.h"
+#include "train/model_input.h"
+#include "train/optimizers/optimizer.h"
+
+namespace flanmoe::apps {
+namespace {
+
+data::Batch random_batch(const BenchSettings& settings, int64_t vocab_size) {
+  RandomStream stream(
+      RandomKey(static_cast<uint64_t>(settings.common.seed), RandomPurpose::Generator));
+  const auto draw = [&](int64_t length) {
+    std::vector<int32_t> ids;
+    for (int64_t i = 0; i + 1 < length; ++i)
+      ids.push_back(static_cast<int32_t>(stream.between(3, vocab_size - 1)));
+    ids.push_back(1);
+    return ids;
+  };
+  std::vector<data::TokenizedExample> examples;
+  for (int64_t i = 0; i < settings.batch; ++i)
+    examples.push_back(
+        {static_cast<uint64_t>(i), draw(settings.input_length), draw(settings.target_length)});
+  return data::make_batch(examples);
+}
+
+}  // namespace
+
+Json bench_train(const BenchSettings& settings) {
+  const std::vector<std::string> sizes = model::size_names();
+  const bool is_size = std::find(sizes.begin(), sizes.end(), settings.shape) != sizes.end();
+  const model::ModelConfig config =
+      is_size ? model::named_size(settings.shape) : model::load_model_config(settings.shape);
+  const model::Model model(config, 0, at::kFloat, settings.common.torch_device());
+  train::OptimizerConfig optimizer_config;
+  optimizer_config.name = settings.optimizer;
+  const auto optimizer = train::make_optimizer(model.parameters(), optimizer_config);
+  const data::Batch batch = random_batch(settings, std::min<int64_t>(config.vocab_size, 32000));
+  const model::ModelInput input =
+      train::to_model_input(batch, config, settings.common.torch_device());
+
+  double loss = 0;
+  int64_t step = 0;
+  const auto run_step = [&] {
+    nn::Context context;
+    context.is_training = true;
+    context.compute_dtype = settings.common.scalar_type();
+    context.step = ++step;
+    const model::LossOutput output = model.loss(input, context);
+    output.loss.backward();
+    optimizer->step(
+        step, 1e-4,
+        train::compute_clip_scale(train::compute_gradient_norm(model.parameters()), 1.0));
+    train::clear_gradients(model.parameters());
+    loss = output.cross_entropy.item<double>();
+  };
+  MatmulRate rate(settings.common);
+  std::vector<double> seconds;
+  for (int64_t i = 0; i <= settings.repeats + 1; ++i) {
+    rate.measure();
+    const double s = seconds_of(run_step);
+    if (i >= 2) seconds.push_back(s);
+  }
+  if (!(loss > 0)) fail(ErrorCode::NonFinite, "[bench] the loss of step {} is {}", step, loss);
+  const double median_s = median(seconds);
+  const double flops =
+      model::count_train_flops(config, batch.num_input_tokens, batch.num_target_tokens,
+                               settings.input_length, settings.target_length);
+  return {{"shape", settings.shape},
+          {"median_s", median_s},
+          {"min_s", *std::min_element(seconds.begin(), seconds.end())},
+          {"max_s", *std::max_element(seconds.begin(), seconds.end())},
+          {"tokens_per_s",
+           static_cast<double>(batch.num_input_tokens + batch.num_target_tokens) / median_s},
+          {"flops_per_s", flops / median_s},
+          {"matmul_flops_per_s", rate.flops_per_s()},
+          {"fraction_of_matmul", flops / median_s / rate.flops_per_s()},
+          {"optimizer", settings.optimizer},
+          {"batch", settings.batch},
+          {"input_length", settings.input_length},
+          {"target_length", settings.target_length},
+          {"peak_memory_bytes", peak_memory_bytes()}};
+}
+
+}  // namespace flanmoe::apps

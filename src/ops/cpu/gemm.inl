@@ -1,0 +1,100 @@
+// Part of kernels.inl: a product of any size, by packing parts of its operands for multiply().
+
+// Inner elements and rows that are packed at a time.
+template <class T>
+constexpr int64_t kGemmInner = 1024 * kPair<T>;
+constexpr int64_t kGemmRows = 96;
+
+// In accumulators: the packed right operand, the packed rows of the left one, the sums.
+template <class T>
+int64_t gemm_scratch_size(const Gemm<T>& g) {
+  const int64_t words = num_words<T>(smaller(kGemmInner<T>, g.inner));
+  const bool has_sums = sizeof(T) != sizeof(Accumulator<T>);
+  return words * (g.columns + smaller(kGemmRows, g.rows)) + (has_sums ? g.rows * g.columns : 0);
+}
+
+// Where multiply() finds its left operand.
+template <class A>
+struct Words {
+  const A* data;
+  int64_t row, column;
+};
+
+template <class T>
+Words<Accumulator<T>> pack_left(const Gemm<T>& g, int64_t row, int64_t num_rows, int64_t inner,
+                                int64_t count, Accumulator<T>* packed) {
+  using A = Accumulator<T>;
+  const int64_t words = num_words<T>(count);
+  if (g.a_is_transposed) {
+    pack_pairs(g.a + inner * g.a_stride + row, g.a_stride, packed, count, num_rows);
+    return {packed, 1, num_rows};
+  }
+  const T* a = g.a + row * g.a_stride + inner;
+  if constexpr (sizeof(T) == sizeof(A)) {
+    return {a, g.a_stride, 1};
+  } else {
+    // pairs of a row lie in memory as the words do
+    if (kPair<T> == 2 && count % 2 == 0 && g.a_stride % 2 == 0)
+      return {reinterpret_cast<const A*>(a), g.a_stride / 2, 1};
+    pack_rows(a, g.a_stride, packed, num_rows, count);
+    return {packed, words, 1};
+  }
+}
+
+// The whole right operand of `count` inner elements, panel after panel of kGemmPanel columns.
+template <class T>
+void pack_right(const Gemm<T>& g, int64_t inner, int64_t count, Accumulator<T>* packed) {
+  const int64_t words = num_words<T>(count);
+  for (int64_t column = 0; column < g.columns; column += kGemmPanel) {
+    const int64_t width = smaller(kGemmPanel, g.columns - column);
+    Accumulator<T>* panel = packed + words * column;
+    if (g.b_is_transposed)
+      pack_transposed(g.b + column * g.b_stride + inner, g.b_stride, panel, width, count);
+    else
+      pack_pairs(g.b + inner * g.b_stride + column, g.b_stride, panel, count, width);
+  }
+}
+
+template <class T>
+void gemm(const Gemm<T>& g, Accumulator<T>* scratch) {
+  using A = Accumulator<T>;
+  constexpr bool is_direct = sizeof(T) == sizeof(A);  // sums are kept in c itself
+  A* const sums = scratch;
+  A* const right = is_direct ? scratch : scratch + g.rows * g.columns;
+  A* const left_scratch = right + num_words<T>(smaller(kGemmInner<T>, g.inner)) * g.columns;
+  int64_t inner = 0;
+  do {
+    const int64_t count = smaller(kGemmInner<T>, g.inner - inner), words = num_words<T>(count);
+    pack_right(g, inner, count, right);
+    for (int64_t row = 0; row < g.rows; row += kGemmRows) {
+      const int64_t num_rows = smaller(kGemmRows, g.rows - row);
+      const Words<A> left = pack_left(g, row, num_rows, inner, count, left_scratch);
+      for (int64_t column = 0; column < g.columns; column += kGemmPanel) {
+        MatrixProduct<A> product;
+        product.rows = num_rows;
+        product.columns = smaller(kGemmPanel, g.columns - column);
+        product.inner = words;
+        product.a = left.data;
+        product.a_row = left.row;
+        product.a_column = left.column;
+        product.b = right + words * column;
+        product.b_stride = product.columns;
+        product.adds = inner > 0;
+        if constexpr (is_direct) {
+          product.c = g.c + row * g.c_stride + column;
+          product.c_stride = g.c_stride;
+        } else {
+          product.c = sums + row * g.columns + column;
+          product.c_stride = g.columns;
+        }
+        multiply<T>(product);
+      }
+    }
+    inner += kGemmInner<T>;
+  } while (inner < g.inner);
+  if constexpr (!is_direct)
+    for (int64_t row = 0; row < g.rows; ++row)
+      for_vectors<A>(g.columns, [&](int64_t i, auto part) {
+        store(g.c + row * g.c_stride + i, load(sums + row * g.columns + i, part), part);
+      });
+}
