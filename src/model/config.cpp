@@ -67,11 +67,12 @@ FeedForwardKind parse_feed_forward(const HfConfigReader& reader) {
        name);
 }
 
-// HF: layer i is sparse iff i % step == 1, or every layer where step is 1.
+// HF: layer i is sparse iff i % step == 1, or every layer where step is 1; the step of a stack
+// "without" sparse layers is its depth, which makes its layer 1 sparse.
 std::vector<int64_t> switch_sparse_layers(int64_t num_layers, int64_t num_sparse) {
   std::vector<int64_t> layers;
-  if (num_sparse <= 0) return layers;
-  const int64_t step = std::max<int64_t>(1, num_layers / num_sparse);
+  const int64_t step = num_sparse > 0 ? num_layers / num_sparse : num_layers;
+  if (step == 0) return layers;
   for (int64_t i = 0; i < num_layers; ++i)
     if (step == 1 || i % step == 1) layers.push_back(i);
   return layers;
@@ -134,6 +135,7 @@ bool is_switch_expressible(const ModelConfig& config) {
   const bool has_one_capacity = config.moe.is_dropless == config.decoder_moe.is_dropless &&
                                 config.moe.expert_capacity == config.decoder_moe.expert_capacity;
   return config.is_sparse() && config.feed_forward == FeedForwardKind::Relu && has_one_capacity &&
+         config.scales_decoder_outputs == config.has_tied_embeddings &&
          config.moe.num_experts == config.decoder_moe.num_experts &&
          fits(false, config.encoder_sparse_layers, config.num_layers) &&
          fits(true, config.decoder_sparse_layers, config.num_decoder_layers);
@@ -212,6 +214,9 @@ Json to_hf_config(const ModelConfig& config) {
   } else {
     json["architectures"] = {"FlanmoeForConditionalGeneration"};
     json["model_type"] = "flanmoe";
+    json["auto_map"] = {
+        {"AutoConfig", "modeling_flanmoe.FlanmoeConfig"},
+        {"AutoModelForSeq2SeqLM", "modeling_flanmoe.FlanmoeForConditionalGeneration"}};
   }
   json["is_encoder_decoder"] = true;
   json["vocab_size"] = config.vocab_size;

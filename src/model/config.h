@@ -101,7 +101,7 @@ Json to_hf_config(const ModelConfig& config);
 Json to_hf_generation_config(const ModelConfig& config);
 // Whether transformers' SwitchTransformers computes this model in evaluation: top-1, raw weights,
 // ungated experts as wide as the dense blocks, an absolute capacity a row or none, the same in both
-// stacks, regularly spaced sparse layers.
+// stacks, sparse layers in both, regularly spaced, and outputs scaled where embeddings are tied.
 bool is_switch_expressible(const ModelConfig& config);
 // Throws InvalidConfig where sizes do not go together (zero, negative, heads, sparse layer past the
 // end, top_k > num_experts).

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "model/modeling_file.h"
 #include "model/name_table.h"
 
 namespace flanmoe::model {
@@ -149,7 +150,10 @@ LoadedModel load_model_with_tokenizer(const std::string& folder, at::ScalarType 
 void save_model(const std::string& folder, const Model& model, const text::Tokenizer* tokenizer,
                 int64_t max_shard_bytes) {
   AtomicFolder aside(folder);
-  write_file_atomically(aside.path() + "/config.json", to_hf_config(model.config()).dump(2) + "\n");
+  const Json config = to_hf_config(model.config());
+  write_file_atomically(aside.path() + "/config.json", config.dump(2) + "\n");
+  if (config.contains("auto_map"))
+    write_file_atomically(aside.path() + "/modeling_flanmoe.py", modeling_file());
   write_file_atomically(aside.path() + "/generation_config.json",
                         to_hf_generation_config(model.config()).dump(2) + "\n");
   checkpoint::save_folder(aside.path(), to_named_tensors(model), max_shard_bytes);

@@ -30,7 +30,8 @@ LoadedModel load_model_with_tokenizer(const std::string& folder, at::ScalarType 
                                       const at::Device& device = at::kCPU);
 
 // A complete folder: config.json, generation_config.json, model.safetensors (sharded past
-// `max_shard_bytes`), tokenizer files; written aside and renamed whole.
+// `max_shard_bytes`), tokenizer files, and modeling_flanmoe.py where transformers lacks the
+// architecture; written aside and renamed whole.
 void save_model(const std::string& folder, const Model& model, const text::Tokenizer* tokenizer,
                 int64_t max_shard_bytes = int64_t{5} << 30);
 

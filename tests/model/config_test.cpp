@@ -100,6 +100,32 @@ TEST(HfConfig, IsReadableByTransformersWhereItCanBe) {
     EXPECT_EQ(is_switch_expressible(config), text(config) == text(switch_config()));
 }
 
+TEST(HfConfig, IsSwitchsOnlyWhereTransformersComputesTheSame) {
+  const auto is_switchs = [](void (*change)(ModelConfig&)) {
+    ModelConfig config = switch_config();
+    change(config);
+    return is_switch_expressible(config);
+  };
+  EXPECT_TRUE(is_switchs([](ModelConfig&) {}));
+  EXPECT_TRUE(
+      is_switchs([](ModelConfig& c) { c.moe.is_dropless = c.decoder_moe.is_dropless = true; }));
+  EXPECT_TRUE(
+      is_switchs([](ModelConfig& c) { c.has_tied_embeddings = c.scales_decoder_outputs = false; }));
+  // it drops by an absolute capacity a row
+  EXPECT_FALSE(
+      is_switchs([](ModelConfig& c) { c.moe.capacity_rule = moe::CapacityRule::PerToken; }));
+  EXPECT_FALSE(is_switchs([](ModelConfig& c) { c.moe.group = moe::RoutingGroup::Batch; }));
+  EXPECT_FALSE(is_switchs([](ModelConfig& c) { c.moe.priority = moe::Priority::Probability; }));
+  EXPECT_FALSE(is_switchs([](ModelConfig& c) { c.moe.is_dropless = true; }));
+  EXPECT_FALSE(is_switchs([](ModelConfig& c) { c.decoder_moe.expert_capacity = 18; }));
+  EXPECT_FALSE(
+      is_switchs([](ModelConfig& c) { c.moe.combine_weights = moe::CombineWeights::Normalised; }));
+  EXPECT_FALSE(is_switchs([](ModelConfig& c) { c.scales_decoder_outputs = false; }));
+  // a decoder of two layers and no sparse one gets a sparse layer 1
+  EXPECT_FALSE(is_switchs([](ModelConfig& c) { c.decoder_sparse_layers = {}; }));
+  EXPECT_FALSE(is_switchs([](ModelConfig& c) { c.encoder_sparse_layers = {0, 2}; }));
+}
+
 // What `transformers` sees of our Switch config is the same model.
 TEST(HfConfig, SaysASwitchModelInSwitchsOwnKeys) {
   Json json = to_hf_config(switch_config());

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 
+#include "base/file.h"
 #include "model/initialisation.h"
 #include "model/name_table.h"
 #include "support/expect_error.h"
@@ -392,6 +393,26 @@ TEST(SaveModel, KeepsTheTokenizerAndReplacesWhatWasThere) {
 }
 
 // ---- beginnings
+
+TEST(SaveModel, CarriesWhatTransformersNeedsForAnArchitectureOfOurOwn) {
+  const TemporaryFolder folder;
+  const std::string code = folder / "m" + "/modeling_flanmoe.py";
+  save_model(folder / "m", Model(testing::tiny_sparse_config()), nullptr);
+  const std::string source =
+      read_file(std::string(FLANMOE_SOURCE_DIR) + "/src/model/modeling_flanmoe.py");
+  EXPECT_EQ(read_file(code), source);
+  const Json config = load_json(folder / "m" + "/config.json");
+  for (const auto& [kind, name] : config.at("auto_map").items()) {
+    const std::string text = name.get<std::string>();
+    EXPECT_TRUE(text.starts_with("modeling_flanmoe.")) << kind;
+    EXPECT_CONTAINS(source, "class " + text.substr(text.find('.') + 1) + "(");
+  }
+  for (const ModelConfig& native : {switch_config(), testing::tiny_config()}) {
+    save_model(folder / "m", Model(native), nullptr);
+    EXPECT_FALSE(is_file(code));
+    EXPECT_FALSE(load_json(folder / "m" + "/config.json").contains("auto_map"));
+  }
+}
 
 TEST(Initialisation, HasTheStandardDeviationsOfT5) {
   ModelConfig config = testing::tiny_sparse_config();
