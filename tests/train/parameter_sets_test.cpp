@@ -293,6 +293,7 @@ TEST_F(ParameterSetsTest, AZeroGradientIsNone) {
   config.moe.num_experts = 1;
   config.moe.load_balance_coefficient = config.moe.z_loss_coefficient = 0;
   config.moe.router = "switch";
+  config.set_moe(config.moe);
   model::LoadedModel loaded;
   loaded.model = std::make_unique<model::Model>(config, 5);
   const Result result = train(loaded, select({"gate"}), tiny_job(folder_ / "out"));
