@@ -7,12 +7,13 @@
 #include "base/json.h"
 #include "base/nearest.h"
 #include "checkpoint/named_tensors.h"
+#include "checkpoint/safetensors_format.h"
+#include "checkpoint/tensor_reader.h"
+#include "checkpoint/tensor_writer.h"
 
 namespace flanmoe::checkpoint {
 namespace {
 
-constexpr const char* kSafetensors = "model.safetensors";
-constexpr const char* kSafetensorsIndex = "model.safetensors.index.json";
 constexpr const char* kBin = "pytorch_model.bin";
 constexpr const char* kBinIndex = "pytorch_model.bin.index.json";
 
@@ -47,80 +48,80 @@ WeightMap load_weight_map(const std::string& path) {
   return result;
 }
 
-NamedTensors load_shards(const std::string& folder, const std::string& index,
-                         NamedTensors (*load)(const std::string&)) {
+}  // namespace
+
+TensorReader::TensorReader(const std::string& folder) {
+  const auto has = [&](const char* name) { return is_file(folder + "/" + name); };
+  const auto open_file = [](const std::string& path) { return open_safetensors(path); };
+  if (has(kSafetensorsFile))
+    add(open_file(folder + "/" + kSafetensorsFile));
+  else if (has(kSafetensorsIndex))
+    open_shards(folder, kSafetensorsIndex, open_file);
+  else if (has(kBin))
+    add(open_pytorch_bin(folder + "/" + kBin));
+  else if (has(kBinIndex))
+    open_shards(folder, kBinIndex, open_pytorch_bin);
+  else
+    fail(ErrorCode::NotFound, "[checkpoint] '{}' has none of {}, {}, {}, {}{}", folder,
+         kSafetensorsFile, kSafetensorsIndex, kBin, kBinIndex,
+         is_folder(folder) ? "" : " (there is no such folder)");
+}
+
+void TensorReader::add(std::unique_ptr<TensorFile> file) {
+  for (const auto& [name, info] : file->tensors()) {
+    tensors_[name] = info;
+    file_of_[name] = file.get();
+  }
+  files_.push_back(std::move(file));
+}
+
+void TensorReader::open_shards(const std::string& folder, const std::string& index,
+                               std::unique_ptr<TensorFile> (*open)(const std::string&)) {
   const std::string index_path = folder + "/" + index;
-  NamedTensors result;
   for (const auto& [shard, names] : load_weight_map(index_path)) {
     const std::string path = folder + "/" + shard;
     if (!is_file(path))
       fail(ErrorCode::NotFound, "[checkpoint] no shard '{}' that {} names for '{}'", path, index,
            names.front());
-    NamedTensors tensors = load(path);
+    std::unique_ptr<TensorFile> file = open(path);
     const std::set<std::string> listed(names.begin(), names.end());
     for (const std::string& name : names)
-      if (!tensors.contains(name)) {
-        std::vector<std::string> candidates;
-        for (const auto& [candidate, tensor] : tensors) candidates.push_back(candidate);
-        const std::string near = nearest_name(name, candidates);
+      if (!file->tensors().contains(name)) {
+        const std::string near = nearest_name(name, file->names());
         fail(ErrorCode::CorruptFile,
              "{}: tensor '{}' is said to be in '{}', which does not have it{}", index_path, name,
              shard, near.empty() ? "" : fmt::format(" (it has '{}')", near));
       }
-    for (auto& [name, tensor] : tensors) {
+    for (const std::string& name : file->names())
       if (!listed.contains(name))
         fail(ErrorCode::CorruptFile, "{}: tensor '{}' of '{}' is not in the index", index_path,
              name, shard);
-      result.emplace(name, std::move(tensor));
-    }
+    add(std::move(file));
   }
-  return result;
 }
 
-}  // namespace
+std::vector<std::string> TensorReader::names() const {
+  std::vector<std::string> names;
+  for (const auto& file : files_)
+    names.insert(names.end(), file->names().begin(), file->names().end());
+  return names;
+}
+
+at::Tensor TensorReader::read(const std::string& name) const {
+  return file_of_.at(name)->read(name);
+}
 
 NamedTensors load_folder(const std::string& folder) {
-  const auto has = [&](const char* name) { return is_file(folder + "/" + name); };
-  const auto load_file = [](const std::string& path) { return load_safetensors(path); };
-  if (has(kSafetensors)) return load_file(folder + "/" + kSafetensors);
-  if (has(kSafetensorsIndex)) return load_shards(folder, kSafetensorsIndex, load_file);
-  if (has(kBin)) return load_pytorch_bin(folder + "/" + kBin);
-  if (has(kBinIndex)) return load_shards(folder, kBinIndex, load_pytorch_bin);
-  fail(ErrorCode::NotFound, "[checkpoint] '{}' has none of {}, {}, {}, {}{}", folder, kSafetensors,
-       kSafetensorsIndex, kBin, kBinIndex, is_folder(folder) ? "" : " (there is no such folder)");
+  const TensorReader reader(folder);
+  NamedTensors tensors;
+  for (const std::string& name : reader.names()) tensors.emplace(name, reader.read(name));
+  return tensors;
 }
 
 void save_folder(const std::string& folder, const NamedTensors& tensors, int64_t max_shard_bytes) {
-  if (max_shard_bytes <= 0)
-    fail(ErrorCode::InvalidArgument, "[checkpoint] max_shard_bytes is {}, expected more than 0",
-         max_shard_bytes);
-  make_folders(folder);
-  std::vector<NamedTensors> shards(1);
-  int64_t total_bytes = 0, shard_bytes = 0;
-  for (const auto& [name, tensor] : tensors) {
-    if (!tensor.defined())
-      fail(ErrorCode::InvalidArgument, "[checkpoint] cannot save '{}': tensor '{}' is undefined",
-           folder, name);
-    const auto size = static_cast<int64_t>(tensor.nbytes());
-    if (shard_bytes + size > max_shard_bytes && !shards.back().empty()) {
-      shards.emplace_back();
-      shard_bytes = 0;
-    }
-    shards.back().emplace(name, tensor);
-    shard_bytes += size;
-    total_bytes += size;
-  }
-  if (shards.size() == 1) return save_safetensors(folder + "/" + kSafetensors, shards.front());
-
-  nlohmann::json weight_map = nlohmann::json::object();
-  for (size_t i = 0; i < shards.size(); ++i) {
-    const std::string file = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
-    save_safetensors(folder + "/" + file, shards[i]);
-    for (const auto& [name, tensor] : shards[i]) weight_map[name] = file;
-  }
-  const nlohmann::json index = {{"metadata", {{"total_size", total_bytes}}},
-                                {"weight_map", std::move(weight_map)}};
-  write_file_atomically(folder + "/" + kSafetensorsIndex, index.dump(2) + "\n");
+  FolderWriter writer(folder, describe_tensors(tensors, folder), max_shard_bytes);
+  for (const std::string& name : writer.order()) writer.write(name, tensors.at(name));
+  writer.finish();
 }
 
 }  // namespace flanmoe::checkpoint

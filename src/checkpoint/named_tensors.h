@@ -12,6 +12,8 @@ namespace flanmoe::checkpoint {
 
 using NamedTensors = std::map<std::string, at::Tensor>;
 
+constexpr int64_t kMaxShardBytes = int64_t{5} << 30;
+
 // Tensors and string metadata of one safetensors file, read straight into the tensors' memory.
 // dtypes F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL. Throws CorruptFile on anything that does not add
 // up (header length, JSON, offsets that overlap, leave gaps or pass the end, sizes that differ from
@@ -38,6 +40,6 @@ NamedTensors load_folder(const std::string& folder);
 // `transformers` names them. Removes neither what was there before nor other files: write into an
 // AtomicFolder.
 void save_folder(const std::string& folder, const NamedTensors& tensors,
-                 int64_t max_shard_bytes = int64_t{5} << 30);
+                 int64_t max_shard_bytes = kMaxShardBytes);
 
 }  // namespace flanmoe::checkpoint

@@ -59,6 +59,15 @@ void PickleReader::read_bytes(void* destination, uint64_t size) {
   remaining_ -= size;
 }
 
+void PickleReader::skip_bytes(uint64_t size) {
+  if (size > remaining_)
+    fail(ErrorCode::CorruptFile, "{}: cut short: {} bytes are left, {} were expected", name_,
+         remaining_, size);
+  if (!stream_.seekg(static_cast<std::streamoff>(size), std::ios::cur))
+    fail(ErrorCode::Io, "[checkpoint] cannot read '{}'", name_);
+  remaining_ -= size;
+}
+
 uint64_t PickleReader::read_unsigned(int num_bytes) {
   unsigned char bytes[8];
   read_bytes(bytes, static_cast<uint64_t>(num_bytes));

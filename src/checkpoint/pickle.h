@@ -53,6 +53,7 @@ class PickleReader {
   const PickleValue& read();
   // Raw bytes behind a pickle.
   void read_bytes(void* destination, uint64_t size);
+  void skip_bytes(uint64_t size);
   uint64_t remaining_bytes() const { return remaining_; }
 
  private:

@@ -7,7 +7,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <limits>
 #include <memory>
 #include <sstream>
@@ -16,6 +15,8 @@
 #include "checkpoint/dtype.h"
 #include "checkpoint/named_tensors.h"
 #include "checkpoint/pickle.h"
+#include "checkpoint/raw_file.h"
+#include "checkpoint/tensor_file.h"
 
 namespace flanmoe::checkpoint {
 namespace {
@@ -90,8 +91,6 @@ at::Tensor make_tensor(const PickleValue& value, int64_t num_elements, const at:
   return result;
 }
 
-using LoadStorage = std::function<at::Tensor(const PickleValue&, at::ScalarType)>;
-
 // Tensors of a state dict, in the order of the file.
 std::vector<std::pair<std::string, const PickleValue*>> list_tensors(const PickleValue& root,
                                                                      const std::string& path) {
@@ -115,28 +114,6 @@ std::vector<std::pair<std::string, const PickleValue*>> list_tensors(const Pickl
   return result;
 }
 
-NamedTensors load_tensors(const PickleValue& root, const std::string& path,
-                          const LoadStorage& load_storage) {
-  std::map<std::string, std::vector<std::pair<std::string, const PickleValue*>>>
-      by_storage;  // so that one storage is held at a time
-  for (const auto& [name, value] : list_tensors(root, path))
-    by_storage[value->storage->text].emplace_back(name, value);
-  NamedTensors result;
-  for (const auto& [key, users] : by_storage) {
-    const PickleValue& first = *users.front().second->storage;
-    const at::ScalarType dtype = parse_storage_type(first.type, path);
-    at::Tensor storage;
-    for (const auto& [name, value] : users) {
-      if (value->storage->type != first.type || value->storage->integer != first.integer)
-        fail(ErrorCode::CorruptFile, "{}: storage '{}' is described in two ways", path, key);
-      const int64_t num_elements = check_bounds(name, *value, path);
-      if (!storage.defined()) storage = load_storage(first, dtype);
-      result.emplace(name, make_tensor(*value, num_elements, storage, dtype, users.size() > 1));
-    }
-  }
-  return result;
-}
-
 void check_booleans(const at::Tensor& storage, at::ScalarType dtype, const std::string& path) {
   if (dtype != at::kBool) return;
   const auto* bytes = static_cast<const unsigned char*>(storage.const_data_ptr());
@@ -144,82 +121,171 @@ void check_booleans(const at::Tensor& storage, at::ScalarType dtype, const std::
     if (bytes[i] > 1) fail(ErrorCode::CorruptFile, "{}: {} in a BoolStorage", path, bytes[i]);
 }
 
-// Since PyTorch 1.6: a zip archive of data.pkl and data/<key>.
-NamedTensors load_zip(const std::string& path) {
-  caffe2::serialize::PyTorchStreamReader reader(path);
-  if (reader.hasRecord("byteorder")) {
-    const auto [data, size] = reader.getRecord("byteorder");
-    if (std::string_view(static_cast<const char*>(data.get()), size) != "little")
-      fail(ErrorCode::Unsupported, "{}: saved on a big-endian machine", path);
+template <class Call>
+auto with_our_errors(const std::string& path, const Call& call) {
+  try {
+    return call();
+  } catch (const c10::Error& failure) {
+    std::string what = failure.what_without_backtrace();
+    what.resize(std::min(what.size(), what.find('\n')));
+    fail(ErrorCode::CorruptFile, "{}: {}", path, what);
+  } catch (const std::bad_alloc&) {
+    fail(ErrorCode::OutOfMemory, "{}: not enough memory", path);
   }
-  auto [data, size] = reader.getRecord("data.pkl");
-  std::istringstream stream(std::string(static_cast<const char*>(data.get()), size));
-  PickleReader pickle(stream, size, path);
-  return load_tensors(pickle.read(), path, [&](const PickleValue& storage, at::ScalarType dtype) {
-    auto [content, num_bytes] = reader.getRecord("data/" + storage.text);
+}
+
+// What both forms have in common: the tensors that a pickle describes, over storages by key.
+class PytorchBin : public TensorFile {
+ public:
+  at::Tensor read(const std::string& name) final {
+    return with_our_errors(path_, [&] {
+      const Entry& entry = entries_.at(name);
+      const PickleValue& storage = *entry.value->storage;
+      if (storage.text != held_key_ || !held_.defined()) {
+        held_ = at::Tensor();
+        held_ = load_storage(storage, entry.dtype);
+        held_key_ = storage.text;
+        check_booleans(held_, entry.dtype, path_);
+      }
+      const bool is_shared = num_users_.at(storage.text) > 1;
+      const at::Tensor tensor =
+          make_tensor(*entry.value, entry.num_elements, held_, entry.dtype, is_shared);
+      if (!is_shared) held_ = at::Tensor();
+      return tensor;
+    });
+  }
+
+ protected:
+  explicit PytorchBin(std::string path) : path_(std::move(path)) {}
+
+  // `root` lives as long as this.
+  void describe(const PickleValue& root) {
+    std::map<std::string, std::vector<std::string>> by_storage;
+    for (const auto& [name, value] : list_tensors(root, path_)) {
+      const PickleValue& storage = *value->storage;
+      const at::ScalarType dtype = parse_storage_type(storage.type, path_);
+      const PickleValue& known = *storages_.emplace(storage.text, &storage).first->second;
+      if (known.type != storage.type || known.integer != storage.integer)
+        fail(ErrorCode::CorruptFile, "{}: storage '{}' is described in two ways", path_,
+             storage.text);
+      entries_[name] = {value, check_bounds(name, *value, path_), dtype};
+      tensors_[name] = {dtype, value->shape};
+      by_storage[storage.text].push_back(name);
+      ++num_users_[storage.text];
+    }
+    for (const auto& [key, names] : by_storage)
+      names_.insert(names_.end(), names.begin(), names.end());
+  }
+  // One dimension of `storage.integer` elements.
+  virtual at::Tensor load_storage(const PickleValue& storage, at::ScalarType dtype) = 0;
+
+  std::string path_;
+  std::map<std::string, const PickleValue*> storages_;  // by key
+
+ private:
+  struct Entry {
+    const PickleValue* value = nullptr;
+    int64_t num_elements = 0;
+    at::ScalarType dtype = at::kFloat;
+  };
+  std::map<std::string, Entry> entries_;
+  std::map<std::string, int64_t> num_users_;  // tensors of a storage
+  std::string held_key_;
+  at::Tensor held_;  // the storage last read, while other tensors may want it
+};
+
+// Since PyTorch 1.6: a zip archive of data.pkl and data/<key>.
+class ZipBin final : public PytorchBin {
+ public:
+  explicit ZipBin(const std::string& path) : PytorchBin(path), reader_(path) {
+    if (reader_.hasRecord("byteorder")) {
+      const auto [data, size] = reader_.getRecord("byteorder");
+      if (std::string_view(static_cast<const char*>(data.get()), size) != "little")
+        fail(ErrorCode::Unsupported, "{}: saved on a big-endian machine", path);
+    }
+    auto [data, size] = reader_.getRecord("data.pkl");
+    stream_.str(std::string(static_cast<const char*>(data.get()), size));
+    pickle_ = std::make_unique<PickleReader>(stream_, size, path);
+    describe(pickle_->read());
+  }
+
+ private:
+  at::Tensor load_storage(const PickleValue& storage, at::ScalarType dtype) override {
+    auto [content, num_bytes] = reader_.getRecord("data/" + storage.text);
     int64_t expected = 0;
     if (__builtin_mul_overflow(storage.integer, dtype_bytes(dtype), &expected) ||
         static_cast<uint64_t>(expected) != num_bytes)
-      fail(ErrorCode::CorruptFile, "{}: storage '{}' has {} bytes, expected {} x {}", path,
+      fail(ErrorCode::CorruptFile, "{}: storage '{}' has {} bytes, expected {} x {}", path_,
            storage.text, num_bytes, storage.integer, dtype_bytes(dtype));
     auto owner = std::make_shared<at::DataPtr>(std::move(content));
-    at::Tensor tensor = at::from_blob(
+    return at::from_blob(
         owner->get(), {storage.integer}, [owner](void*) {}, at::TensorOptions().dtype(dtype));
-    check_booleans(tensor, dtype, path);
-    return tensor;
-  });
-}
+  }
+
+  caffe2::serialize::PyTorchStreamReader reader_;
+  std::istringstream stream_;
+  std::unique_ptr<PickleReader> pickle_;  // owns what it read
+};
 
 // Before PyTorch 1.6: pickles of a magic number, a version, facts about the machine, the state dict
 // and the storages' keys; then for each key the number of elements and the bytes.
-NamedTensors load_legacy(const std::string& path, uint64_t file_size) {
-  constexpr std::string_view kMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);
-  std::ifstream stream(path, std::ios::binary);
-  PickleReader pickle(stream, file_size, path);
-  const PickleValue& magic = pickle.read();
-  if (magic.kind != Kind::Other || magic.text != kMagic)
-    fail(ErrorCode::CorruptFile, "{}: not a file that torch.save() wrote", path);
-  pickle.read();
-  for (const auto& [key, value] : pickle.read().entries)
-    if (key->text == "little_endian" && value->integer == 0)
-      fail(ErrorCode::Unsupported, "{}: saved on a big-endian machine", path);
-  const PickleValue& root = pickle.read();
-  const PickleValue& keys = pickle.read();
-
-  std::map<std::string, const PickleValue*> known;
-  for (const auto& [name, value] : list_tensors(root, path))
-    known.emplace(value->storage->text, value->storage);
-  std::map<std::string, at::Tensor> storages;
-  for (const PickleValue* key : keys.items) {
-    const auto found = known.find(key->text);
-    if (found == known.end())
-      fail(ErrorCode::CorruptFile, "{}: no tensor uses the storage '{}'", path, key->text);
-    const PickleValue& storage = *found->second;
-    const at::ScalarType dtype = parse_storage_type(storage.type, path);
-    int64_t size = 0, num_bytes = 0;
-    pickle.read_bytes(&size, 8);
-    if (size != storage.integer || size < 0 ||
-        __builtin_mul_overflow(size, dtype_bytes(dtype), &num_bytes) ||
-        static_cast<uint64_t>(num_bytes) > pickle.remaining_bytes())
-      fail(ErrorCode::CorruptFile,
-           "{}: storage '{}' has {} elements, expected {} (or the file is cut short)", path,
-           key->text, size, storage.integer);
-    at::Tensor tensor = at::empty({size}, at::TensorOptions().dtype(dtype));
-    if (num_bytes > 0) pickle.read_bytes(tensor.data_ptr(), static_cast<uint64_t>(num_bytes));
-    check_booleans(tensor, dtype, path);
-    storages[key->text] = std::move(tensor);
+class LegacyBin final : public PytorchBin {
+ public:
+  LegacyBin(const std::string& path, uint64_t file_size)
+      : PytorchBin(path),
+        file_(path, O_RDONLY),
+        stream_(path, std::ios::binary),
+        pickle_(stream_, file_size, path) {
+    constexpr std::string_view kMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);
+    const PickleValue& magic = pickle_.read();
+    if (magic.kind != Kind::Other || magic.text != kMagic)
+      fail(ErrorCode::CorruptFile, "{}: not a file that torch.save() wrote", path);
+    pickle_.read();
+    for (const auto& [key, value] : pickle_.read().entries)
+      if (key->text == "little_endian" && value->integer == 0)
+        fail(ErrorCode::Unsupported, "{}: saved on a big-endian machine", path);
+    const PickleValue& root = pickle_.read();
+    const PickleValue& keys = pickle_.read();
+    describe(root);
+    for (const PickleValue* key : keys.items) {
+      const auto found = storages_.find(key->text);
+      if (found == storages_.end())
+        fail(ErrorCode::CorruptFile, "{}: no tensor uses the storage '{}'", path, key->text);
+      const PickleValue& storage = *found->second;
+      int64_t size = 0, num_bytes = 0;
+      pickle_.read_bytes(&size, 8);
+      if (size != storage.integer || size < 0 ||
+          __builtin_mul_overflow(size, dtype_bytes(parse_storage_type(storage.type, path)),
+                                 &num_bytes) ||
+          static_cast<uint64_t>(num_bytes) > pickle_.remaining_bytes())
+        fail(ErrorCode::CorruptFile,
+             "{}: storage '{}' has {} elements, expected {} (or the file is cut short)", path,
+             key->text, size, storage.integer);
+      offsets_[key->text] = file_size - pickle_.remaining_bytes();
+      pickle_.skip_bytes(static_cast<uint64_t>(num_bytes));
+    }
+    for (const auto& [key, storage] : storages_)
+      if (!offsets_.contains(key))
+        fail(ErrorCode::CorruptFile, "{}: the storage '{}' is missing", path, key);
   }
-  return load_tensors(root, path, [&](const PickleValue& storage, at::ScalarType) {
-    const auto found = storages.find(storage.text);
-    if (found == storages.end())
-      fail(ErrorCode::CorruptFile, "{}: the storage '{}' is missing", path, storage.text);
-    return std::exchange(found->second, at::Tensor());
-  });
-}
+
+ private:
+  at::Tensor load_storage(const PickleValue& storage, at::ScalarType dtype) override {
+    at::Tensor tensor = at::empty({storage.integer}, at::TensorOptions().dtype(dtype));
+    if (tensor.nbytes() > 0)
+      file_.read(tensor.data_ptr(), tensor.nbytes(), offsets_.at(storage.text));
+    return tensor;
+  }
+
+  File file_;
+  std::ifstream stream_;
+  PickleReader pickle_;  // owns what it read
+  std::map<std::string, uint64_t> offsets_;
+};
 
 }  // namespace
 
-NamedTensors load_pytorch_bin(const std::string& path) {
+std::unique_ptr<TensorFile> open_pytorch_bin(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (!std::filesystem::exists(status))
@@ -236,15 +302,17 @@ NamedTensors load_pytorch_bin(const std::string& path) {
     fail(ErrorCode::CorruptFile, "{}: {} bytes, not a file that torch.save() wrote", path,
          file_size);
   stream.close();
-  try {
-    return first[0] == 'P' && first[1] == 'K' ? load_zip(path) : load_legacy(path, file_size);
-  } catch (const c10::Error& failure) {
-    std::string what = failure.what_without_backtrace();
-    what.resize(std::min(what.size(), what.find('\n')));
-    fail(ErrorCode::CorruptFile, "{}: {}", path, what);
-  } catch (const std::bad_alloc&) {
-    fail(ErrorCode::OutOfMemory, "{}: not enough memory", path);
-  }
+  return with_our_errors(path, [&]() -> std::unique_ptr<TensorFile> {
+    if (first[0] == 'P' && first[1] == 'K') return std::make_unique<ZipBin>(path);
+    return std::make_unique<LegacyBin>(path, file_size);
+  });
+}
+
+NamedTensors load_pytorch_bin(const std::string& path) {
+  const auto file = open_pytorch_bin(path);
+  NamedTensors tensors;
+  for (const std::string& name : file->names()) tensors.emplace(name, file->read(name));
+  return tensors;
 }
 
 }  // namespace flanmoe::checkpoint

@@ -1,12 +1,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <limits>
 #include <set>
 #include <tuple>
@@ -16,101 +11,17 @@
 #include "base/json.h"
 #include "checkpoint/dtype.h"
 #include "checkpoint/named_tensors.h"
+#include "checkpoint/raw_file.h"
+#include "checkpoint/safetensors_format.h"
+#include "checkpoint/tensor_writer.h"
 
 namespace flanmoe::checkpoint {
 namespace {
 
-constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // as the safetensors library has it
 constexpr size_t kMaxDimensions = 64;
-constexpr const char* kMetadataKey = "__metadata__";
-// Linux moves at most about 2^31 bytes a call.
-constexpr size_t kChunkBytes = size_t{1} << 30;
 
 using PlainJson =
     nlohmann::json;  // keys looked up in logarithmic time; ours keeps order and is linear
-
-class File {
- public:
-  File(const std::string& path, int flags)
-      : path_(path), descriptor_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
-    if (descriptor_ >= 0) return;
-    const int error = errno;
-    if (error == ENOENT || error == ENOTDIR)
-      fail(ErrorCode::NotFound, "[checkpoint] no file '{}'", path);
-    fail(ErrorCode::Io, "[checkpoint] cannot open '{}': {}", path, std::strerror(error));
-  }
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  uint64_t size() const {
-    struct stat status {};
-    if (::fstat(descriptor_, &status) != 0)
-      fail(ErrorCode::Io, "[checkpoint] cannot read '{}': {}", path_, std::strerror(errno));
-    if (!S_ISREG(status.st_mode))
-      fail(ErrorCode::Io, "[checkpoint] '{}' is not a regular file", path_);
-    return static_cast<uint64_t>(status.st_size);
-  }
-
-  void read(void* destination, size_t size, uint64_t offset) const {
-    char* next = static_cast<char*>(destination);
-    while (size > 0) {
-      const ssize_t n =
-          ::pread(descriptor_, next, std::min(size, kChunkBytes), static_cast<off_t>(offset));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0)
-        fail(ErrorCode::Io, "[checkpoint] cannot read '{}': {}", path_, std::strerror(errno));
-      if (n == 0)
-        fail(ErrorCode::CorruptFile, "{}: ends at byte {}, {} more were expected", path_, offset,
-             size);
-      next += n;
-      size -= static_cast<size_t>(n);
-      offset += static_cast<uint64_t>(n);
-    }
-  }
-
-  void write(const void* source, size_t size) {
-    const char* next = static_cast<const char*>(source);
-    while (size > 0) {
-      const ssize_t n = ::write(descriptor_, next, std::min(size, kChunkBytes));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0)
-        fail(ErrorCode::Io, "[checkpoint] cannot write '{}': {}", path_, std::strerror(errno));
-      next += n;
-      size -= static_cast<size_t>(n);
-    }
-  }
-
-  void sync_and_close() {
-    const bool is_synced = ::fsync(descriptor_) == 0;
-    const int error = errno;
-    const bool is_closed = ::close(std::exchange(descriptor_, -1)) == 0;
-    if (!is_synced || !is_closed)
-      fail(ErrorCode::Io, "[checkpoint] cannot write '{}': {}", path_,
-           std::strerror(is_synced ? errno : error));
-  }
-
- private:
-  std::string path_;
-  int descriptor_;
-};
-
-// Removes what was begun unless release() was called.
-class Unfinished {
- public:
-  explicit Unfinished(std::string path) : path_(std::move(path)) {}
-  ~Unfinished() {
-    if (!path_.empty()) ::unlink(path_.c_str());
-  }
-  Unfinished(const Unfinished&) = delete;
-  Unfinished& operator=(const Unfinished&) = delete;
-  void release() { path_.clear(); }
-
- private:
-  std::string path_;
-};
 
 struct Entry {
   std::string name;
@@ -246,154 +157,106 @@ at::Tensor make_empty(const Entry& entry, const std::string& path) {
   }
 }
 
-std::string quote(const std::string& text, const std::string& path) {
-  try {
-    return PlainJson(text).dump();
-  } catch (const PlainJson::exception&) {
-    fail(ErrorCode::InvalidArgument, "[checkpoint] cannot save '{}': a name is not UTF-8", path);
-  }
-}
+class Safetensors final : public TensorFile {
+ public:
+  Safetensors(const std::string& path, std::map<std::string, std::string>* metadata)
+      : path_(path), file_(path, O_RDONLY) {
+    const uint64_t file_size = file_.size();
+    if (file_size < 8)
+      fail(ErrorCode::CorruptFile, "{}: {} bytes, a safetensors file has 8 at least", path_,
+           file_size);
+    unsigned char prefix[8];
+    file_.read(prefix, 8, 0);
+    uint64_t header_size = 0;
+    for (int i = 7; i >= 0; --i) header_size = header_size << 8 | prefix[i];
+    if (header_size > kMaxHeaderBytes || header_size > file_size - 8)
+      fail(ErrorCode::CorruptFile,
+           "{}: the header is said to have {} bytes, and the file has {} (not a safetensors file, "
+           "or "
+           "cut short)",
+           path_, header_size, file_size);
+    std::string text(header_size, '\0');
+    file_.read(text.data(), header_size, 8);
+    const PlainJson header = parse_header(text, path_);
+    const uint64_t data_size = file_size - 8 - header_size;
 
-void check_savable(const std::string& name, const at::Tensor& tensor, const std::string& path) {
-  if (name == kMetadataKey)
-    fail(ErrorCode::InvalidArgument, "[checkpoint] cannot save '{}': '{}' is not a tensor's name",
-         path, name);
-  if (!tensor.defined())
-    fail(ErrorCode::InvalidArgument, "[checkpoint] cannot save '{}': tensor '{}' is undefined",
-         path, name);
-  if (!tensor.device().is_cpu())
-    fail(ErrorCode::InvalidArgument,
-         "[checkpoint] cannot save '{}': tensor '{}' is on {}, expected the CPU", path, name,
-         tensor.device().str());
-  if (tensor.layout() != at::kStrided || dtype_name(tensor.scalar_type()).empty())
-    fail(ErrorCode::Unsupported,
-         "[checkpoint] cannot save '{}': tensor '{}' is {} {}; supported are dense {}", path, name,
-         tensor.layout() == at::kStrided ? "dense" : "not dense",
-         at::toString(tensor.scalar_type()), dtype_list());
-}
-
-std::string make_header(const std::vector<std::pair<std::string, at::Tensor>>& tensors,
-                        const std::map<std::string, std::string>& metadata,
-                        const std::string& path) {
-  std::string header = "{";
-  if (!metadata.empty()) {
-    header += quote(kMetadataKey, path) + ":{";
-    for (const auto& [key, value] : metadata)
-      header += quote(key, path) + ":" + quote(value, path) + ",";
-    header.back() = '}';
-    header += ",";
-  }
-  int64_t offset = 0;
-  for (const auto& [name, tensor] : tensors) {
-    const int64_t end = offset + static_cast<int64_t>(tensor.nbytes());
-    std::string shape;
-    for (const int64_t size : tensor.sizes())
-      shape += (shape.empty() ? "" : ",") + std::to_string(size);
-    header += fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}},",
-                          quote(name, path), dtype_name(tensor.scalar_type()), shape, offset, end);
-    offset = end;
-  }
-  if (header.size() == 1) header += "}";
-  header.back() = '}';
-  header.resize((header.size() + 7) / 8 * 8, ' ');
-  return header;
-}
-
-}  // namespace
-
-NamedTensors load_safetensors(const std::string& path,
-                              std::map<std::string, std::string>* metadata) {
-  const File file(path, O_RDONLY);
-  const uint64_t file_size = file.size();
-  if (file_size < 8)
-    fail(ErrorCode::CorruptFile, "{}: {} bytes, a safetensors file has 8 at least", path,
-         file_size);
-  unsigned char prefix[8];
-  file.read(prefix, 8, 0);
-  uint64_t header_size = 0;
-  for (int i = 7; i >= 0; --i) header_size = header_size << 8 | prefix[i];
-  if (header_size > kMaxHeaderBytes || header_size > file_size - 8)
-    fail(ErrorCode::CorruptFile,
-         "{}: the header is said to have {} bytes, and the file has {} (not a safetensors file, or "
-         "cut short)",
-         path, header_size, file_size);
-  std::string text(header_size, '\0');
-  file.read(text.data(), header_size, 8);
-  const PlainJson header = parse_header(text, path);
-  const uint64_t data_size = file_size - 8 - header_size;
-
-  std::vector<Entry> entries;
-  for (const auto& [name, value] : header.items()) {
-    if (name != kMetadataKey) {
-      entries.push_back(parse_entry(name, value, data_size, path));
-      continue;
+    std::vector<Entry> entries;
+    for (const auto& [name, value] : header.items()) {
+      if (name != kMetadataKey) {
+        entries.push_back(parse_entry(name, value, data_size, path_));
+        continue;
+      }
+      if (!value.is_object())
+        fail(ErrorCode::CorruptFile, "{}: {} is {}, expected an object", path_, kMetadataKey,
+             value.type_name());
+      for (const auto& [key, content] : value.items()) {
+        if (!content.is_string())
+          fail(ErrorCode::CorruptFile, "{}: {}: '{}' is {}, expected a string", path_, kMetadataKey,
+               key, content.type_name());
+        if (metadata) (*metadata)[key] = content.get<std::string>();
+      }
     }
-    if (!value.is_object())
-      fail(ErrorCode::CorruptFile, "{}: {} is {}, expected an object", path, kMetadataKey,
-           value.type_name());
-    for (const auto& [key, content] : value.items()) {
-      if (!content.is_string())
-        fail(ErrorCode::CorruptFile, "{}: {}: '{}' is {}, expected a string", path, kMetadataKey,
-             key, content.type_name());
-      if (metadata) (*metadata)[key] = content.get<std::string>();
+    std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+      return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+    });
+    check_coverage(entries, data_size, path_);
+
+    data_offset_ = 8 + header_size;
+    for (Entry& entry : entries) {
+      names_.push_back(entry.name);
+      tensors_[entry.name] = {entry.dtype, entry.shape};
+      entries_[names_.back()] = std::move(entry);
     }
   }
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
-  });
-  check_coverage(entries, data_size, path);
 
-  NamedTensors tensors;
-  for (const Entry& entry : entries) {
-    at::Tensor tensor = make_empty(entry, path);
+  at::Tensor read(const std::string& name) override {
+    const Entry& entry = entries_.at(name);
+    at::Tensor tensor = make_empty(entry, path_);
     const size_t size = entry.end - entry.begin;
-    if (size > 0) file.read(tensor.data_ptr(), size, 8 + header_size + entry.begin);
+    if (size > 0) file_.read(tensor.data_ptr(), size, data_offset_ + entry.begin);
     if (entry.dtype == at::kBool) {
       const auto* bytes = static_cast<const unsigned char*>(tensor.data_ptr());
       const auto* wrong =
           std::find_if(bytes, bytes + size, [](unsigned char byte) { return byte > 1; });
       if (wrong != bytes + size)
-        fail(ErrorCode::CorruptFile, "{}: tensor '{}': {} is not a BOOL", path, entry.name, *wrong);
+        fail(ErrorCode::CorruptFile, "{}: tensor '{}': {} is not a BOOL", path_, name, *wrong);
     }
-    tensors.emplace(entry.name, std::move(tensor));
+    return tensor;
   }
+
+ private:
+  std::string path_;
+  File file_;
+  uint64_t data_offset_ = 0;
+  std::map<std::string, Entry> entries_;
+};
+
+}  // namespace
+
+int64_t TensorInfo::num_bytes() const {
+  int64_t bytes = dtype_bytes(dtype);
+  for (const int64_t size : shape) bytes *= size;
+  return bytes;
+}
+
+std::unique_ptr<TensorFile> open_safetensors(const std::string& path,
+                                             std::map<std::string, std::string>* metadata) {
+  return std::make_unique<Safetensors>(path, metadata);
+}
+
+NamedTensors load_safetensors(const std::string& path,
+                              std::map<std::string, std::string>* metadata) {
+  Safetensors file(path, metadata);
+  NamedTensors tensors;
+  for (const std::string& name : file.names()) tensors.emplace(name, file.read(name));
   return tensors;
 }
 
 void save_safetensors(const std::string& path, const NamedTensors& tensors,
                       const std::map<std::string, std::string>& metadata) {
-  std::vector<std::pair<std::string, at::Tensor>> sorted;
-  for (const auto& [name, tensor] : tensors) {
-    check_savable(name, tensor, path);
-    sorted.emplace_back(name, tensor);
-  }
-  // Large elements first: every tensor is then aligned to its element.
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
-    return dtype_bytes(a.second.scalar_type()) > dtype_bytes(b.second.scalar_type());
-  });
-  const std::string header = make_header(sorted, metadata, path);
-  if (header.size() > kMaxHeaderBytes)
-    fail(ErrorCode::Unsupported,
-         "[checkpoint] cannot save '{}': the header has {} bytes, safetensors allows {}", path,
-         header.size(), kMaxHeaderBytes);
-  unsigned char prefix[8];
-  for (int i = 0; i < 8; ++i)
-    prefix[i] = static_cast<unsigned char>(static_cast<uint64_t>(header.size()) >> (8 * i));
-
-  const std::string aside = fmt::format("{}.tmp-{}", path, ::getpid());
-  File file(aside, O_WRONLY | O_CREAT | O_TRUNC);
-  Unfinished unfinished(aside);
-  file.write(prefix, 8);
-  file.write(header.data(), header.size());
-  for (const auto& [name, tensor] : sorted) {
-    const at::Tensor dense = (tensor.is_neg() ? tensor.resolve_neg() : tensor).contiguous();
-    if (dense.nbytes() > 0) file.write(dense.const_data_ptr(), dense.nbytes());
-  }
-  file.sync_and_close();
-  if (::rename(aside.c_str(), path.c_str()) != 0)
-    fail(ErrorCode::Io, "[checkpoint] cannot rename '{}' to '{}': {}", aside, path,
-         std::strerror(errno));
-  unfinished.release();
+  SafetensorsWriter writer(path, describe_tensors(tensors, path), metadata);
+  for (const std::string& name : writer.order()) writer.write(name, tensors.at(name));
+  writer.finish();
 }
 
 }  // namespace flanmoe::checkpoint
