@@ -31,6 +31,8 @@ enum class RandomPurpose : uint64_t {
   Sampling = 10,
   Bootstrap = 11,
   FewShot = 12,
+  ExpertNoise = 20,
+  ExpertReinitialisation = 21,
 };
 
 class RandomKey {

@@ -4,6 +4,7 @@
 #include <ATen/ops/equal.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/file.h"
@@ -25,15 +26,45 @@ std::string list_text(const std::vector<std::string>& names) {
   return names.size() > kShown ? fmt::format("{} and {} more", text, names.size() - kShown) : text;
 }
 
-const at::Tensor* find_tensor(const checkpoint::NamedTensors& tensors, const std::string& disk_name,
-                              std::set<std::string>& used) {
-  for (const std::string& name : accepted_names(disk_name)) {
-    const auto found = tensors.find(name);
-    if (found == tensors.end()) continue;
-    used.insert(name);
-    return &found->second;
+// Disk name -> name in the file, of every tensor of the model. Throws as load_model() says.
+std::map<std::string, std::string> match_tensors(const nn::Parameters& parameters,
+                                                 const std::vector<DiskTensor>& wanted,
+                                                 const ModelConfig& config,
+                                                 const checkpoint::TensorInfos& tensors,
+                                                 const std::string& where) {
+  std::map<std::string, std::string> matched;
+  std::set<std::string> used;
+  std::vector<std::string> missing;
+  for (const DiskTensor& tensor : wanted) {
+    const std::vector<std::string> names = accepted_names(tensor.name);
+    const auto name = std::find_if(names.begin(), names.end(),
+                                   [&](const std::string& n) { return tensors.contains(n); });
+    if (name == names.end()) {
+      missing.push_back(tensor.name);
+      continue;
+    }
+    const nn::Parameter& parameter = parameters[tensor.parameter];
+    const at::IntArrayRef found = tensors.at(*name).shape;
+    std::vector<int64_t> expected = parameter.tensor.sizes().vec();
+    if (tensor.expert >= 0) expected.erase(expected.begin() + parameter.tags.expert_axis);
+    if (found != at::IntArrayRef(expected))
+      fail(ErrorCode::ShapeMismatch, "{}: tensor '{}' has shape {}, the model expects {}", where,
+           tensor.name, shape_text(found), shape_text(expected));
+    used.insert(*name);
+    matched.emplace(tensor.name, *name);
   }
-  return nullptr;
+  std::vector<std::string> unused;
+  for (const auto& [name, info] : tensors)
+    if (!used.contains(name) && !is_redundant(name, config)) unused.push_back(name);
+  if (!missing.empty())
+    fail(ErrorCode::CorruptFile, "{}: {} parameter(s) of the model are not in the file: {}{}",
+         where, missing.size(), list_text(missing),
+         unused.empty() ? "" : "; in the file but not in the model: " + list_text(unused));
+  if (!unused.empty())
+    fail(ErrorCode::CorruptFile,
+         "{}: {} tensor(s) in the file belong to no parameter of the model: {}", where,
+         unused.size(), list_text(unused));
+  return matched;
 }
 
 std::string config_path(const std::string& folder) {
@@ -49,15 +80,18 @@ Json load_config_json(const std::string& folder) {
 // tie_word_embeddings = true also where they do not, and a tied model may come with a copy. A
 // config that says they differ is believed, so that a lost output matrix is an error.
 ModelConfig settle_tying(ModelConfig config, const Json& json,
-                         const checkpoint::NamedTensors& tensors) {
+                         const checkpoint::TensorReader& reader) {
+  const auto& tensors = reader.tensors();
   const auto output = tensors.find("lm_head.weight"), input = tensors.find("shared.weight");
   if (output == tensors.end()) {
     const auto says_tied = json.find("tie_word_embeddings");
     config.has_tied_embeddings =
         says_tied == json.end() || says_tied->is_null() || says_tied->get<bool>();
   } else if (config.has_tied_embeddings && input != tensors.end()) {
-    config.has_tied_embeddings = input->second.scalar_type() == output->second.scalar_type() &&
-                                 at::equal(input->second, output->second);
+    config.has_tied_embeddings =
+        input->second.dtype == output->second.dtype &&
+        input->second.shape == output->second.shape &&
+        at::equal(reader.read("shared.weight"), reader.read("lm_head.weight"));
   }
   return config;
 }
@@ -71,15 +105,9 @@ ModelConfig load_model_config(const std::string& folder) {
 checkpoint::NamedTensors to_named_tensors(const Model& model) {
   const at::NoGradGuard no_grad;
   checkpoint::NamedTensors tensors;
-  for (const nn::Parameter& parameter : model.parameters()) {
-    const std::vector<std::string> names = disk_names(parameter, model.config());
-    const at::Tensor value = parameter.tensor.detach().cpu();
-    if (!parameter.tags.is_expert()) {
-      tensors[names.front()] = value;
-      continue;
-    }
-    for (size_t e = 0; e < names.size(); ++e)
-      tensors[names[e]] = value.select(parameter.tags.expert_axis, static_cast<int64_t>(e));
+  for (const DiskTensor& tensor : list_disk_tensors(model.parameters(), model.config())) {
+    const nn::Parameter& parameter = model.parameters()[tensor.parameter];
+    tensors[tensor.name] = part_on_disk(parameter.tensor.detach(), parameter, tensor).cpu();
   }
   return tensors;
 }
@@ -87,50 +115,49 @@ checkpoint::NamedTensors to_named_tensors(const Model& model) {
 void fill_from_named_tensors(Model& model, const checkpoint::NamedTensors& tensors,
                              const std::string& where) {
   const at::NoGradGuard no_grad;
-  std::set<std::string> used;
-  std::vector<std::string> missing;
-  const auto fill = [&](const at::Tensor& target, const std::string& disk_name) {
-    const at::Tensor* source = find_tensor(tensors, disk_name, used);
-    if (!source) return missing.push_back(disk_name);
-    if (source->sizes() != target.sizes())
-      fail(ErrorCode::ShapeMismatch, "{}: tensor '{}' has shape {}, the model expects {}", where,
-           disk_name, shape_text(source->sizes()), shape_text(target.sizes()));
-    target.copy_(*source);
-  };
-  for (const nn::Parameter& parameter : model.parameters()) {
-    const std::vector<std::string> names = disk_names(parameter, model.config());
-    if (!parameter.tags.is_expert()) {
-      fill(parameter.tensor.detach(), names.front());
-      continue;
-    }
-    for (size_t e = 0; e < names.size(); ++e)
-      fill(parameter.tensor.detach().select(parameter.tags.expert_axis, static_cast<int64_t>(e)),
-           names[e]);
-  }
-  std::vector<std::string> unused;
+  checkpoint::TensorInfos infos;
   for (const auto& [name, tensor] : tensors)
-    if (!used.count(name) && !is_redundant(name, model.config())) unused.push_back(name);
-  if (!missing.empty())
-    fail(ErrorCode::CorruptFile, "{}: {} parameter(s) of the model are not in the file: {}{}",
-         where, missing.size(), list_text(missing),
-         unused.empty() ? "" : "; in the file but not in the model: " + list_text(unused));
-  if (!unused.empty())
-    fail(ErrorCode::CorruptFile,
-         "{}: {} tensor(s) in the file belong to no parameter of the model: {}", where,
-         unused.size(), list_text(unused));
+    infos[name] = {tensor.scalar_type(), tensor.sizes().vec()};
+  const std::vector<DiskTensor> wanted = list_disk_tensors(model.parameters(), model.config());
+  const auto matched = match_tensors(model.parameters(), wanted, model.config(), infos, where);
+  for (const DiskTensor& tensor : wanted) {
+    const nn::Parameter& parameter = model.parameters()[tensor.parameter];
+    part_on_disk(parameter.tensor.detach(), parameter, tensor)
+        .copy_(tensors.at(matched.at(tensor.name)));
+  }
+}
+
+ModelReader::ModelReader(const std::string& folder) : ModelReader(folder, load_config_json(folder)) {}
+
+ModelReader::ModelReader(const std::string& folder, const Json& json)
+    : folder_(folder), config_(parse_hf_config(json, config_path(folder))), reader_(folder) {
+  config_ = settle_tying(config_, json, reader_);
+  const nn::Parameters parameters = describe_parameters(config_);
+  file_names_ = match_tensors(parameters, list_disk_tensors(parameters, config_), config_,
+                              reader_.tensors(), folder);
+}
+
+at::Tensor ModelReader::read(const std::string& disk_name) const {
+  return reader_.read(file_names_.at(disk_name));
+}
+
+std::shared_ptr<const text::Tokenizer> ModelReader::load_tokenizer() const {
+  if (!is_file(folder_ + "/spiece.model")) return nullptr;
+  return std::make_shared<text::Tokenizer>(text::Tokenizer::load(folder_));
 }
 
 LoadedModel load_model(const std::string& folder, at::ScalarType dtype, const at::Device& device) {
-  const Json json = load_config_json(folder);
-  ModelConfig config = parse_hf_config(json, config_path(folder));
-  const checkpoint::NamedTensors tensors = checkpoint::load_folder(folder);
-  config = settle_tying(config, json, tensors);
+  const at::NoGradGuard no_grad;
+  const ModelReader reader(folder);
   LoadedModel loaded;
   loaded.folder = folder;
-  loaded.model = std::make_unique<Model>(config, std::nullopt, dtype, device);
-  fill_from_named_tensors(*loaded.model, tensors, folder);
-  if (is_file(folder + "/spiece.model"))
-    loaded.tokenizer = std::make_shared<text::Tokenizer>(text::Tokenizer::load(folder));
+  loaded.model = std::make_unique<Model>(reader.config(), std::nullopt, dtype, device);
+  const nn::Parameters& parameters = loaded.model->parameters();
+  for (const DiskTensor& tensor : list_disk_tensors(parameters, reader.config())) {
+    const nn::Parameter& parameter = parameters[tensor.parameter];
+    part_on_disk(parameter.tensor.detach(), parameter, tensor).copy_(reader.read(tensor.name));
+  }
+  loaded.tokenizer = reader.load_tokenizer();
   return loaded;
 }
 
@@ -150,15 +177,23 @@ LoadedModel load_model_with_tokenizer(const std::string& folder, at::ScalarType 
 void save_model(const std::string& folder, const Model& model, const text::Tokenizer* tokenizer,
                 int64_t max_shard_bytes) {
   AtomicFolder aside(folder);
-  const Json config = to_hf_config(model.config());
-  write_file_atomically(aside.path() + "/config.json", config.dump(2) + "\n");
-  if (config.contains("auto_map"))
-    write_file_atomically(aside.path() + "/modeling_flanmoe.py", modeling_file());
-  write_file_atomically(aside.path() + "/generation_config.json",
-                        to_hf_generation_config(model.config()).dump(2) + "\n");
   checkpoint::save_folder(aside.path(), to_named_tensors(model), max_shard_bytes);
-  if (tokenizer) tokenizer->save(aside.path());
+  save_description(aside.path(), model.config(), tokenizer,
+                   model.parameters().front().tensor.scalar_type());
   aside.commit();
+}
+
+void save_description(const std::string& folder, const ModelConfig& config,
+                      const text::Tokenizer* tokenizer, at::ScalarType dtype) {
+  Json json = to_hf_config(config);
+  if (dtype == at::kBFloat16) json["torch_dtype"] = "bfloat16";
+  if (dtype == at::kHalf) json["torch_dtype"] = "float16";
+  write_file_atomically(folder + "/config.json", json.dump(2) + "\n");
+  if (json.contains("auto_map"))
+    write_file_atomically(folder + "/modeling_flanmoe.py", modeling_file());
+  write_file_atomically(folder + "/generation_config.json",
+                        to_hf_generation_config(config).dump(2) + "\n");
+  if (tokenizer) tokenizer->save(folder);
 }
 
 std::string folder_hash(const std::string& folder) {

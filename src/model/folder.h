@@ -1,10 +1,12 @@
 // A model as a Hugging Face folder.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
 #include "checkpoint/named_tensors.h"
+#include "checkpoint/tensor_reader.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 
@@ -16,6 +18,27 @@ struct LoadedModel {
   std::unique_ptr<Model> model;
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::string folder;
+};
+
+// A model folder whose weights are read one tensor at a time. Opening it is as strict as
+// load_model(). Not for several threads at once.
+class ModelReader {
+ public:
+  explicit ModelReader(const std::string& folder);
+  const ModelConfig& config() const { return config_; }
+  // A tensor by its name on disk (name_table.h) whatever spelling the file has, in the file's
+  // dtype.
+  at::Tensor read(const std::string& disk_name) const;
+  // Null where the folder has no spiece.model.
+  std::shared_ptr<const text::Tokenizer> load_tokenizer() const;
+
+ private:
+  ModelReader(const std::string& folder, const Json& json);
+
+  std::string folder_;
+  ModelConfig config_;
+  checkpoint::TensorReader reader_;
+  std::map<std::string, std::string> file_names_;  // by disk name
 };
 
 // Strict both ways: a tensor nobody used and a parameter nobody filled are errors that list them
@@ -33,7 +56,10 @@ LoadedModel load_model_with_tokenizer(const std::string& folder, at::ScalarType 
 // `max_shard_bytes`), tokenizer files, and modeling_flanmoe.py where transformers lacks the
 // architecture; written aside and renamed whole.
 void save_model(const std::string& folder, const Model& model, const text::Tokenizer* tokenizer,
-                int64_t max_shard_bytes = int64_t{5} << 30);
+                int64_t max_shard_bytes = checkpoint::kMaxShardBytes);
+// All of such a folder but the weights, for weights of `dtype`.
+void save_description(const std::string& folder, const ModelConfig& config,
+                      const text::Tokenizer* tokenizer, at::ScalarType dtype = at::kFloat);
 
 // Disk names and tensors of a model (stacked experts unstacked), and the other way round; `where`
 // is for messages.

@@ -7,8 +7,6 @@
 
 #include <cmath>
 
-#include "base/random.h"
-
 namespace flanmoe::model {
 namespace {
 
@@ -27,16 +25,21 @@ double initial_std(const std::string& name, const nn::ParameterTags& tags,
 
 }  // namespace
 
-void fill_normal(const at::Tensor& tensor, double std, uint64_t seed, const std::string& name) {
-  const at::NoGradGuard no_grad;
-  const RandomKey key = RandomKey(seed, RandomPurpose::Initialisation).fold(std::string_view(name));
-  at::Tensor values = at::empty(tensor.sizes(), at::kFloat);
+at::Tensor draw_normal(at::IntArrayRef shape, double std, const RandomKey& key) {
+  at::Tensor values = at::empty(shape, at::kFloat);
   float* value = values.mutable_data_ptr<float>();
   at::parallel_for(0, values.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       value[i] = static_cast<float>(std * key.normal(static_cast<uint64_t>(i)));
   });
-  tensor.copy_(values);
+  return values;
+}
+
+void fill_normal(const at::Tensor& tensor, double std, uint64_t seed, const std::string& name) {
+  const at::NoGradGuard no_grad;
+  tensor.copy_(draw_normal(
+      tensor.sizes(), std,
+      RandomKey(seed, RandomPurpose::Initialisation).fold(std::string_view(name))));
 }
 
 void initialise(const nn::Parameters& parameters, const ModelConfig& config, uint64_t seed) {

@@ -109,6 +109,10 @@ at::Device Model::device() const {
   return state_->device;
 }
 
+nn::Parameters describe_parameters(const ModelConfig& config, at::ScalarType dtype) {
+  return Model(config, std::nullopt, dtype, at::kMeta).parameters();
+}
+
 at::Tensor Model::encode(const at::Tensor& input_ids_BL, const nn::TokenLayout& layout,
                          nn::Context& context, nn::Auxiliary* auxiliary) const {
   context.tokens = &layout;

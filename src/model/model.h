@@ -83,6 +83,10 @@ class Model {
   std::unique_ptr<State> state_;
 };
 
+// Names, shapes, dtypes and tags of the parameters that Model(config, ..., dtype) has, without
+// their memory (the tensors are on the device `meta`).
+nn::Parameters describe_parameters(const ModelConfig& config, at::ScalarType dtype = at::kFloat);
+
 // Decoder inputs from labels: start id, then labels shifted right inside each segment; ids at
 // padding are pad_token_id (where padding is counted, the first of a row is the row's last label,
 // as in transformers). target_ids [B, M] with padding where segment id is 0.

@@ -22,6 +22,23 @@ std::vector<std::string> disk_names(const nn::Parameter& parameter, const ModelC
   return names;
 }
 
+std::vector<DiskTensor> list_disk_tensors(const nn::Parameters& parameters,
+                                          const ModelConfig& config) {
+  std::vector<DiskTensor> tensors;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    std::vector<std::string> names = disk_names(parameters[i], config);
+    for (size_t e = 0; e < names.size(); ++e)
+      tensors.push_back(
+          {std::move(names[e]), i, parameters[i].tags.is_expert() ? static_cast<int64_t>(e) : -1});
+  }
+  return tensors;
+}
+
+at::Tensor part_on_disk(const at::Tensor& whole, const nn::Parameter& parameter,
+                        const DiskTensor& tensor) {
+  return tensor.expert < 0 ? whole : whole.select(parameter.tags.expert_axis, tensor.expert);
+}
+
 std::vector<std::string> accepted_names(const std::string& disk_name) {
   std::vector<std::string> names = {disk_name};
   for (const auto& other : {replace_once(disk_name, ".mlp.w", ".DenseReluDense.w"),

@@ -14,6 +14,19 @@ namespace flanmoe::model {
 // dense blocks are "mlp" instead of "DenseReluDense".
 std::vector<std::string> disk_names(const nn::Parameter& parameter, const ModelConfig& config);
 
+// A tensor on disk: a parameter, or one expert's part of a stacked one.
+struct DiskTensor {
+  std::string name;
+  size_t parameter = 0;  // index
+  int64_t expert = -1;
+};
+// In the order of parameters, then experts.
+std::vector<DiskTensor> list_disk_tensors(const nn::Parameters& parameters,
+                                          const ModelConfig& config);
+// The part of `whole` (of the parameter, or shaped like it) that is on disk under that name.
+at::Tensor part_on_disk(const at::Tensor& whole, const nn::Parameter& parameter,
+                        const DiskTensor& tensor);
+
 // Other spellings of a disk name that loading accepts ("mlp" for "DenseReluDense" and the other way
 // round).
 std::vector<std::string> accepted_names(const std::string& disk_name);
