@@ -13,4 +13,10 @@ using Json = nlohmann::ordered_json;
 Json parse_json(std::string_view text, const std::string& where);
 Json load_json(const std::string& path);
 
+// Dotted path of the first key in which two documents differ; "" where they are equal. `path` is
+// put before it.
+std::string find_difference(const Json& a, const Json& b, const std::string& path = {});
+// The value at such a path as text; "not set" where there is none.
+std::string value_text(const Json& document, const std::string& path);
+
 }  // namespace flanmoe

@@ -12,32 +12,6 @@ namespace {
 
 constexpr int64_t kFormat = 1;
 
-// Dotted path of the first key in which two documents differ; "" where they are equal.
-std::string find_difference(const Json& a, const Json& b, const std::string& path = {}) {
-  if (!a.is_object() || !b.is_object()) return a == b ? "" : path;
-  const auto below = [&](const std::string& key) { return path.empty() ? key : path + "." + key; };
-  for (const auto& [key, value] : a.items()) {
-    if (!b.contains(key)) return below(key);
-    const std::string difference = find_difference(value, b.at(key), below(key));
-    if (!difference.empty()) return difference;
-  }
-  for (const auto& [key, value] : b.items())
-    if (!a.contains(key)) return below(key);
-  return {};
-}
-
-std::string value_text(const Json& document, const std::string& path) {
-  const Json* value = &document;
-  for (size_t begin = 0; begin <= path.size();) {
-    const size_t end = std::min(path.find('.', begin), path.size());
-    const std::string key = path.substr(begin, end - begin);
-    if (!value->contains(key)) return "not set";
-    value = &value->at(key);
-    begin = end + 1;
-  }
-  return value->dump();
-}
-
 void check_same(const char* what, const Json& saved, const Json& given, const std::string& where) {
   const std::string key = find_difference(saved, given);
   if (key.empty()) return;
