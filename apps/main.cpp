@@ -24,6 +24,7 @@ struct VerbEntry {
 constexpr VerbEntry kVerbs[] = {
     {"run", "every stage of a recipe, then the report", add_run},
     {"upcycle", "dense model -> mixture of experts", add_upcycle},
+    {"average", "checkpoints of one model -> their mean", add_average},
     {"train", "one training stage", add_train},
     {"eval", "accuracy on tasks, zero- or few-shot", add_eval},
     {"score", "log-likelihood of targets given inputs", add_score},

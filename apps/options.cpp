@@ -76,7 +76,7 @@ void Options::repeated(const std::string& name, std::vector<std::string>& values
   app_.add_option(dashed(name), values, help)->take_all()->expected(1)->allow_extra_args(false);
 }
 template <class Value>
-void Options::setter(const std::string& name, const Value& present,
+void Options::setter(const std::string& name, const std::optional<Value>& present,
                      std::function<void(const Value&)> set, const std::string& help) {
   CLI::Option* option = nullptr;
   if constexpr (std::is_same_v<Value, std::vector<std::string>>) {
@@ -92,27 +92,23 @@ void Options::setter(const std::string& name, const Value& present,
   }
   if constexpr (config_detail::is_vector<Value>::value) {
     option->take_all()->expected(1)->allow_extra_args(false)->type_name("LIST");
-    option->default_str(fmt::format("{}", fmt::join(present, ",")));
+    if (present) option->default_str(fmt::format("{}", fmt::join(*present, ",")));
     if constexpr (!std::is_same_v<Value, std::vector<std::string>>) option->delimiter(',');
-  } else {
-    option->default_str(fmt::format("{}", present));
+  } else if (present) {
+    option->default_str(fmt::format("{}", *present));
   }
 }
-template void Options::setter(const std::string&, const bool&, std::function<void(const bool&)>,
-                              const std::string&);
-template void Options::setter(const std::string&, const int64_t&,
-                              std::function<void(const int64_t&)>, const std::string&);
-template void Options::setter(const std::string&, const double&, std::function<void(const double&)>,
-                              const std::string&);
-template void Options::setter(const std::string&, const std::string&,
-                              std::function<void(const std::string&)>, const std::string&);
-template void Options::setter(const std::string&, const std::vector<int64_t>&,
-                              std::function<void(const std::vector<int64_t>&)>, const std::string&);
-template void Options::setter(const std::string&, const std::vector<double>&,
-                              std::function<void(const std::vector<double>&)>, const std::string&);
-template void Options::setter(const std::string&, const std::vector<std::string>&,
-                              std::function<void(const std::vector<std::string>&)>,
-                              const std::string&);
+#define FLANMOE_SETTER(...)                                                            \
+  template void Options::setter(const std::string&, const std::optional<__VA_ARGS__>&, \
+                                std::function<void(const __VA_ARGS__&)>, const std::string&)
+FLANMOE_SETTER(bool);
+FLANMOE_SETTER(int64_t);
+FLANMOE_SETTER(double);
+FLANMOE_SETTER(std::string);
+FLANMOE_SETTER(std::vector<int64_t>);
+FLANMOE_SETTER(std::vector<double>);
+FLANMOE_SETTER(std::vector<std::string>);
+#undef FLANMOE_SETTER
 void Options::choice(const std::string& name, const std::vector<std::string>& names,
                      const std::string& present, std::function<void(const std::string&)> set,
                      const std::string& help) {

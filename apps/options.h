@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,12 +38,13 @@ class Options {
               bool is_required = false);
   // May be given several times.
   void repeated(const std::string& name, std::vector<std::string>& values, const std::string& help);
-  // An option whose value is handed on; `present` is what it is without being named. The elements
+  // An option whose value is handed on; `present` is what it is without being named, if
+  // anything. The elements
   // of a list are separated by commas, or the option is given several times; a comma inside /.../
   // separates nothing.
   template <class Value>
-  void setter(const std::string& name, const Value& present, std::function<void(const Value&)> set,
-              const std::string& help);
+  void setter(const std::string& name, const std::optional<Value>& present,
+              std::function<void(const Value&)> set, const std::string& help);
   void choice(const std::string& name, const std::vector<std::string>& names,
               const std::string& present, std::function<void(const std::string&)> set,
               const std::string& help);
@@ -102,6 +104,8 @@ struct FieldVisitor {
                          aliases, found == prefixes.end() ? std::string(name) : found->second,
                          given,   place};
       field.visit(inner);
+    } else if constexpr (config_detail::is_optional<Field>::value) {
+      options.setter<typename Field::value_type>(option_name(name), field, set, help);
     } else {
       options.setter<Field>(option_name(name), field, set, help);
     }

@@ -4,7 +4,6 @@
 #include "common.h"
 #include "convert/upcycle.h"
 #include "model/accounting.h"
-#include "model/folder.h"
 #include "verbs.h"
 
 namespace flanmoe::apps {
@@ -26,10 +25,8 @@ Verb add_upcycle(Options options) {
       "top-2 --every 2");
   return [state] {
     state->common.apply();
-    const model::LoadedModel dense = model::load_model(state->model);
-    const model::Model sparse = convert::upcycle(*dense.model, state->config);
-    model::save_model(state->out, sparse, dense.tokenizer.get());
-    const model::ModelConfig& config = sparse.config();
+    const model::ModelConfig config = convert::upcycle_folder(
+        state->model, state->out, state->config, {.dtype = state->common.scalar_type()});
     const model::ParameterCounts counts = model::count_parameters(config);
     if (state->common.is_json)
       print_json({{"out", state->out},

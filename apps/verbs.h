@@ -11,6 +11,7 @@ using Verb = std::function<void()>;
 
 Verb add_run(Options options);
 Verb add_upcycle(Options options);
+Verb add_average(Options options);
 Verb add_train(Options options);
 Verb add_eval(Options options);
 Verb add_score(Options options);

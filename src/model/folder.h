@@ -26,6 +26,7 @@ class ModelReader {
  public:
   explicit ModelReader(const std::string& folder);
   const ModelConfig& config() const { return config_; }
+  bool has(const std::string& disk_name) const { return file_names_.contains(disk_name); }
   // A tensor by its name on disk (name_table.h) whatever spelling the file has, in the file's
   // dtype.
   at::Tensor read(const std::string& disk_name) const;

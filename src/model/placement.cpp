@@ -58,4 +58,21 @@ std::vector<int64_t> Placement::decoder_layers(int64_t num_layers, const std::st
   return place(*this, decoder, num_layers, where, "decoder");
 }
 
+ModelConfig SparseLayers::apply_to(const ModelConfig& dense, const std::string& where) const {
+  if (dense.is_sparse())
+    fail(ErrorCode::InvalidArgument, "[{}] the model is sparse already ({} experts a layer)", where,
+         dense.moe.num_experts);
+  ModelConfig sparse = dense;
+  sparse.moe = moe;
+  sparse.decoder_moe = decoder_moe;
+  sparse.encoder_sparse_layers = placement.encoder_layers(dense.num_layers, where);
+  sparse.decoder_sparse_layers = placement.decoder_layers(dense.num_decoder_layers, where);
+  if (!sparse.is_sparse())
+    fail(ErrorCode::InvalidArgument,
+         "[{}.every] every {} of {} encoder and {} decoder layers: no layer would become sparse",
+         where, placement.every, dense.num_layers, dense.num_decoder_layers);
+  validate(sparse, where);
+  return sparse;
+}
+
 }  // namespace flanmoe::model

@@ -1,4 +1,4 @@
-// Which layers of a stack are sparse.
+// Which layers of a model are sparse, and how a dense one becomes such a model.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "model/config.h"
 
 namespace flanmoe::model {
 
@@ -64,6 +65,29 @@ struct Placement {
   // a list beside a kind that takes none.
   std::vector<int64_t> encoder_layers(int64_t num_layers, const std::string& where) const;
   std::vector<int64_t> decoder_layers(int64_t num_layers, const std::string& where) const;
+};
+
+// The sparse layers of a model: where they are, and what they are made of.
+struct SparseLayers {
+  moe::Config moe;
+  moe::Config decoder_moe = moe::decoder_default(moe);
+  Placement placement;
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("moe", moe, "the encoder's sparse layers, and what the decoder's start from");
+    if (was_given(v, "moe")) decoder_moe = moe::decoder_default(moe);
+    v("decoder_moe", decoder_moe, "the decoder's sparse layers");
+    placement.visit(v);
+  }
+  // Of both stacks; the decoder's are moe::decoder_default().
+  void set_moe(const moe::Config& config) {
+    moe = config;
+    decoder_moe = moe::decoder_default(config);
+  }
+
+  // `dense` with these layers. Throws InvalidArgument, naming `where`, where it is sparse already
+  // or no layer would become sparse, InvalidConfig as Placement and validate() do.
+  ModelConfig apply_to(const ModelConfig& dense, const std::string& where) const;
 };
 
 }  // namespace flanmoe::model

@@ -41,7 +41,7 @@ void PrintTo(const Case& c, std::ostream* out) {
 class EveryUpcycling : public ::testing::TestWithParam<Case> {
  protected:
   EveryUpcycling() : dense_(dense_config(GetParam().is_v1_0), 9) {
-    config_.every = GetParam().every;
+    config_.placement.every = GetParam().every;
     config_.moe.router = GetParam().router;
     config_.moe.set_defaults();
     config_.moe.num_experts = 5;
@@ -132,7 +132,7 @@ TEST_P(EveryUpcycling, ScalesTheBlockByTheGateMassWhereWeightsAreRaw) {
   config_.moe.combine_weights = moe::CombineWeights::Raw;
   config_.decoder_moe = config_.moe;
   const model::Model sparse = upcycle(dense_, config_);
-  const int64_t layer = config_.every - 1;
+  const int64_t layer = config_.placement.every - 1;
   const std::string prefix = "encoder.block." + std::to_string(layer) + ".layer.1";
   const nn::FeedForwardConfig shape{16, 24, !GetParam().is_v1_0, 0};
   const nn::DenseFeedForward before(shape, prefix, at::kFloat);
@@ -209,26 +209,15 @@ INSTANTIATE_TEST_SUITE_P(Registry, EveryUpcycling, ::testing::ValuesIn(every_cas
                            return name;
                          });
 
-TEST(UpcycledConfig, PicksTheLastLayerOfEveryStride) {
+TEST(UpcycledConfig, PicksLayersOfEachStack) {
   model::ModelConfig dense = testing::tiny_config();
   dense.num_layers = 8;
   dense.num_decoder_layers = 7;
   UpcycleConfig config;
-  const auto layers = [&](int64_t every) {
-    config.every = every;
-    const model::ModelConfig sparse = upcycled_config(dense, config);
-    return std::pair(sparse.encoder_sparse_layers, sparse.decoder_sparse_layers);
-  };
-  using Layers = std::vector<int64_t>;
-  EXPECT_EQ(layers(2), std::pair(Layers({1, 3, 5, 7}), Layers({1, 3, 5})));
-  EXPECT_EQ(layers(1), std::pair(Layers({0, 1, 2, 3, 4, 5, 6, 7}), Layers({0, 1, 2, 3, 4, 5, 6})));
-  EXPECT_EQ(layers(3), std::pair(Layers({2, 5}), Layers({2, 5})));
-  EXPECT_EQ(layers(8), std::pair(Layers({7}), Layers()));
-  config.is_encoder_sparse = false;
-  EXPECT_EQ(layers(2), std::pair(Layers(), Layers({1, 3, 5})));
-  config.is_encoder_sparse = true;
-  config.is_decoder_sparse = false;
-  EXPECT_EQ(layers(4), std::pair(Layers({3, 7}), Layers()));
+  config.placement.decoder.kind = model::PlacementKind::LastHalf;
+  const model::ModelConfig sparse = upcycled_config(dense, config);
+  EXPECT_EQ(sparse.encoder_sparse_layers, (std::vector<int64_t>{1, 3, 5, 7}));
+  EXPECT_EQ(sparse.decoder_sparse_layers, (std::vector<int64_t>{4, 5, 6}));
 }
 
 TEST(UpcycledConfig, KeepsTheDenseModelsShape) {
@@ -251,14 +240,14 @@ TEST(Upcycle, RefusesWhatIsSparseAlready) {
 TEST(Upcycle, RefusesWhatWouldChangeNothing) {
   const model::Model dense(testing::tiny_config(), 1);
   UpcycleConfig config;
-  config.every = 3;
+  config.placement.every = 3;
   expect_error(ErrorCode::InvalidArgument, "no layer would become sparse",
                [&] { upcycle(dense, config); });
-  config.every = 0;
-  expect_error(ErrorCode::InvalidArgument, "[upcycle.every] expected at least 1, found 0",
+  config.placement.every = 0;
+  expect_error(ErrorCode::InvalidConfig, "[upcycle.every] expected at least 1, found 0",
                [&] { upcycle(dense, config); });
-  config.every = 2;
-  config.is_encoder_sparse = config.is_decoder_sparse = false;
+  config.placement.every = 2;
+  config.placement.encoder.kind = config.placement.decoder.kind = model::PlacementKind::None;
   expect_error(ErrorCode::InvalidArgument, "no layer would become sparse",
                [&] { upcycle(dense, config); });
   config = UpcycleConfig();
@@ -269,7 +258,8 @@ TEST(Upcycle, RefusesWhatWouldChangeNothing) {
 
 TEST(Upcycle, KeepsTheTypeOfTheWeights) {
   const model::Model dense(testing::tiny_config(), 1, at::kBFloat16);
-  for (const nn::Parameter& parameter : upcycle(dense, UpcycleConfig()).parameters())
+  const model::Model sparse = upcycle(dense, UpcycleConfig());
+  for (const nn::Parameter& parameter : sparse.parameters())
     EXPECT_EQ(parameter.tensor.scalar_type(),
               parameter.tags.is_router || parameter.tags.is_norm || parameter.tags.is_relative_bias
                   ? at::kFloat

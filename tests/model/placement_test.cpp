@@ -7,7 +7,6 @@
 namespace flanmoe::model {
 namespace {
 
-using testing::expect_error;
 using Layers = std::vector<int64_t>;
 
 Placement parse(const std::string& toml) {

@@ -63,6 +63,10 @@ copy_model mute; rm "$work/mute/spiece.model"
 expect 2 "spiece.model" -- "$flanmoe" generate "$work/mute"
 expect 2 "sparse already" -- "$flanmoe" upcycle "$FLANMOE_SOURCE_DIR/tests/golden/switch-tiny" --out "$work/twice"
 expect 2 "top-3" "did you mean 'top-2'" -- "$flanmoe" upcycle "$golden" --out "$work/x" --router top-3
+expect 2 "upcycle.encoder.layers" "no layer 4" "0 to 3" -- "$flanmoe" upcycle "$golden" --out "$work/x" --encoder-layers 1,4
+expect 2 "upcycle.reinitialised_fraction" "1.5" -- "$flanmoe" upcycle "$golden" --out "$work/x" --reinitialised-fraction 1.5
+expect 2 "the models differ" "feed_forward_proj" -- "$flanmoe" average "$golden" "$FLANMOE_SOURCE_DIR/tests/golden/t5-v1_0-tiny" --out "$work/x"
+[ ! -e "$work/x" ] || { echo "FAILED: a model was written from a wrong call"; num_failures=$((num_failures + 1)); }
 expect 2 "cuda" -- "$flanmoe" generate "$golden" --device cuda
 
 # data

@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "model/folder.h"
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
 
@@ -125,6 +126,22 @@ TEST_F(RunTest, DoesEveryStageOnceAndThenOnlyWhatHasChanged) {
   std::filesystem::remove(folder_ / "run/stages/tune-moe/model/config.json");
   EXPECT_EQ(run(options("run", {"stages.tune-dense.train.learning_rate=0.01"})).done,
             Names{"tune-moe"});
+}
+
+TEST_F(RunTest, AModelFromNothingMayBeSparse) {
+  std::string recipe = kRecipe;
+  recipe.resize(recipe.find("[stages.pretrain]"));
+  recipe +=
+      "is_sparse = true\nsparse.moe.num_experts = 3\nsparse.encoder.layers = [0]\n"
+      "sparse.decoder.kind = \"none\"\n";
+  put_file(folder_ / "tiny.toml", recipe);
+  run(options("run"));
+  const auto config = model::load_model_config(folder_ / "run/stages/init/model");
+  EXPECT_EQ(config.moe.num_experts, 3);
+  EXPECT_EQ(config.encoder_sparse_layers, (std::vector<int64_t>{0}));
+  EXPECT_TRUE(config.decoder_sparse_layers.empty());
+  (void)model::load_model(folder_ / "run/stages/init/model");
+  EXPECT_TRUE(run(options("run")).done.empty());
 }
 
 TEST_F(RunTest, TheResolvedRecipeGivesTheSameRun) {

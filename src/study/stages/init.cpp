@@ -1,5 +1,6 @@
 // A fresh model of a given shape, with the tokenizer of a vocabulary.
 #include "model/folder.h"
+#include "model/placement.h"
 #include "study/stages/model_facts.h"
 #include "study/stages/stage_config.h"
 #include "study/stages/stages.h"
@@ -14,12 +15,16 @@ struct Config : CommonConfig {
   std::string vocabulary;
   int64_t seed = 0;
   model::ModelConfig shape;
+  bool is_sparse = false;
+  model::SparseLayers sparse;
   template <class Visitor>
   void visit(Visitor& v) {
     visit_common(v);
     v("vocabulary", vocabulary, "a vocabulary stage, or a folder with a spiece.model");
     v("seed", seed, "of the weights");
     v("shape", shape, "shape of the model; empty: model.shape");
+    v("is_sparse", is_sparse, "some of its layers are mixtures of experts from the start");
+    v("sparse", sparse, "which ones, and of what, where is_sparse");
   }
 };
 
@@ -44,6 +49,7 @@ class InitStage final : public Stage {
     model::ModelConfig shape = config_.shape;
     if (shape.vocab_size == 0) shape.vocab_size = kVocabularyMultiple;
     model::validate(shape, place("shape"));
+    (void)with_sparse_layers(shape);
   }
   void run(StageRun& run) const override {
     const auto tokenizer = text::Tokenizer::load(run.input_folders.at("vocabulary"));
@@ -55,13 +61,17 @@ class InitStage final : public Stage {
       fail(ErrorCode::InvalidConfig,
            "[{}] is {}, but the vocabulary has {} pieces and sentinels; 0 takes as many as needed",
            place("shape.vocab_size"), shape.vocab_size, tokenizer.size());
-    const model::Model fresh(shape, static_cast<uint64_t>(config_.seed));
+    const model::Model fresh(with_sparse_layers(shape), static_cast<uint64_t>(config_.seed));
     model::save_model(run.folder + "/model", fresh, &tokenizer);
     run.add_output("stages/" + name() + "/model");
     run.record->model = make_model_facts(fresh.config());
   }
 
  private:
+  model::ModelConfig with_sparse_layers(const model::ModelConfig& shape) const {
+    return config_.is_sparse ? config_.sparse.apply_to(shape, place("sparse")) : shape;
+  }
+
   Config config_;
 };
 

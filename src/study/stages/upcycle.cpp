@@ -1,7 +1,6 @@
 // A dense model becomes a sparse one.
 #include "convert/upcycle.h"
 
-#include "model/folder.h"
 #include "study/stages/model_facts.h"
 #include "study/stages/stage_config.h"
 #include "study/stages/stages.h"
@@ -35,11 +34,10 @@ class UpcycleStage final : public Stage {
   ConfigNode config() const override { return to_config_node(config_); }
   std::vector<StageInput> inputs() const override { return {input_}; }
   void run(StageRun& run) const override {
-    const auto dense = model::load_model(run.input_folders.at("model"));
-    const auto sparse = convert::upcycle(*dense.model, config_.upcycle);
-    model::save_model(run.folder + "/model", sparse, dense.tokenizer.get());
+    const model::ModelConfig sparse = convert::upcycle_folder(
+        run.input_folders.at("model"), run.folder + "/model", config_.upcycle);
     run.add_output("stages/" + name() + "/model");
-    run.record->model = make_model_facts(sparse.config());
+    run.record->model = make_model_facts(sparse);
   }
 
  private:

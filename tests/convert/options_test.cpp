@@ -1,0 +1,180 @@
+// What each option of upcycling promises of the model that training starts from.
+#include <ATen/core/Tensor.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "convert/upcycle.h"
+#include "support/expect_error.h"
+#include "support/tensors.h"
+#include "support/tiny_model.h"
+
+namespace flanmoe::convert {
+namespace {
+
+
+constexpr int64_t kNumExperts = 6, kWidth = 64, kHidden = 96;
+
+class UpcycleOptions : public ::testing::Test {
+ protected:
+  UpcycleOptions() : dense_(dense_config(), 5) {
+    config_.moe.num_experts = config_.decoder_moe.num_experts = kNumExperts;
+  }
+  static model::ModelConfig dense_config() {
+    model::ModelConfig config = testing::tiny_config();
+    config.d_model = kWidth;
+    config.d_ff = kHidden;
+    return config;
+  }
+  static std::map<std::string, at::Tensor> by_name(const model::Model& model) {
+    std::map<std::string, at::Tensor> tensors;
+    for (const nn::Parameter& parameter : model.parameters())
+      tensors[parameter.name] = parameter.tensor.detach();
+    return tensors;
+  }
+  // Calls `check(name, expert, its matrix, the dense matrix)` and, on all else but routers,
+  // compares bits.
+  template <class Check>
+  void for_every_expert(const model::Model& sparse, const Check& check) const {
+    const auto dense = by_name(dense_);
+    for (const nn::Parameter& parameter : sparse.parameters()) {
+      SCOPED_TRACE(parameter.name);
+      if (parameter.tags.is_router) continue;
+      if (!parameter.tags.is_expert()) {
+        EXPECT_EQ(testing::compare_bits(parameter.tensor, dense.at(parameter.name)), "");
+        continue;
+      }
+      std::string name = parameter.name;
+      const std::string infix = ".mlp.experts.";
+      name.replace(name.find(infix), infix.size(), ".DenseReluDense.");
+      for (int64_t e = 0; e < kNumExperts; ++e)
+        check(parameter.name, e, parameter.tensor.detach()[e], dense.at(name));
+    }
+  }
+  static double norm(const at::Tensor& tensor) {
+    return tensor.to(at::kDouble).norm().item<double>();
+  }
+
+  model::Model dense_;
+  UpcycleConfig config_;
+};
+
+TEST_F(UpcycleOptions, NoiseHasTheStatedRelativeSize) {
+  for (const double noise : {0.01, 0.5}) {
+    config_.expert_noise = noise;
+    const model::Model sparse = upcycle(dense_, config_);
+    int num_checked = 0;
+    for_every_expert(sparse, [&](const std::string&, int64_t, const at::Tensor& expert,
+                                 const at::Tensor& dense) {
+      // 6144 elements: the relative error of the norm is about 1 %
+      EXPECT_NEAR(norm(expert.sub(dense)) / norm(dense), noise, 0.05 * noise);
+      EXPECT_NEAR(expert.sub(dense).mean().item<double>(), 0,
+                  5 * noise * norm(dense) / static_cast<double>(dense.numel()));
+      ++num_checked;
+    });
+    EXPECT_EQ(num_checked, 2 * 3 * kNumExperts);
+  }
+}
+
+TEST_F(UpcycleOptions, NoiseIsOfItsOwnForEveryExpertAndSeed) {
+  config_.expert_noise = 0.1;
+  const auto a = by_name(upcycle(dense_, config_)), b = by_name(upcycle(dense_, config_));
+  config_.seed = 1;
+  const auto c = by_name(upcycle(dense_, config_));
+  for (const auto& [name, tensor] : a) {
+    EXPECT_EQ(testing::compare_bits(tensor, b.at(name)), "") << name;
+    if (name.find(".experts.") == name.npos) continue;
+    for (int64_t e = 0; e < kNumExperts; ++e) {
+      EXPECT_NE(testing::compare_bits(tensor[e], c.at(name)[e]), "") << name;
+      if (e > 0) EXPECT_NE(testing::compare_bits(tensor[e], tensor[0]), "") << name;
+    }
+  }
+}
+
+// The hidden units in which an expert's matrix differs from the dense one.
+std::set<int64_t> changed_units(const at::Tensor& expert, const at::Tensor& dense, int64_t axis) {
+  std::set<int64_t> changed;
+  for (int64_t i = 0; i < expert.size(axis); ++i)
+    if (!testing::compare_bits(expert.select(axis, i), dense.select(axis, i)).empty())
+      changed.insert(i);
+  return changed;
+}
+
+TEST_F(UpcycleOptions, DropUpcyclingDrawsTheStatedShareOfUnitsAnew) {
+  for (const double fraction : {0.25, 0.5, 1.0}) {
+    config_.reinitialised_fraction = fraction;
+    const model::Model sparse = upcycle(dense_, config_);
+    std::map<std::pair<std::string, int64_t>, std::set<int64_t>> units;  // by block and expert
+    for_every_expert(sparse, [&](const std::string& name, int64_t e, const at::Tensor& expert,
+                                 const at::Tensor& dense) {
+      const int64_t axis = name.ends_with(".wo.weight") ? 1 : 0;
+      const std::set<int64_t> changed = changed_units(expert, dense, axis);
+      EXPECT_EQ(changed.size(), static_cast<size_t>(fraction * kHidden));
+      const auto [it, is_new] =
+          units.emplace(std::pair(name.substr(0, name.find(".experts.")), e), changed);
+      EXPECT_EQ(it->second, changed);  // the same in wi_0, wi_1 and wo
+      // every element of a unit is drawn, with the scale that was there
+      for (const int64_t unit : changed)
+        EXPECT_EQ(expert.select(axis, unit).eq(dense.select(axis, unit)).sum().item<int64_t>(), 0);
+      const auto scale = [&](const at::Tensor& matrix) {
+        double sum = 0;
+        for (const int64_t unit : changed)
+          sum += matrix.select(axis, unit).to(at::kDouble).square().mean().item<double>();
+        return std::sqrt(sum / static_cast<double>(changed.size()));
+      };
+      EXPECT_NEAR(scale(expert) / scale(dense), 1, 0.1);
+    });
+    EXPECT_EQ(units.size(), static_cast<size_t>(2 * kNumExperts));
+    if (fraction == 1) continue;
+    std::set<std::set<int64_t>> different;
+    for (const auto& [key, changed] : units) different.insert(changed);
+    EXPECT_EQ(different.size(), units.size());
+  }
+}
+
+// The draw has the mean of the weights it replaces, not only their scale.
+TEST_F(UpcycleOptions, DropUpcyclingKeepsTheMean) {
+  for (const nn::Parameter& parameter : dense_.parameters())
+    if (parameter.name.find("DenseReluDense") != parameter.name.npos)
+      parameter.tensor.detach().add_(3);
+  config_.reinitialised_fraction = 0.5;
+  for_every_expert(upcycle(dense_, config_),
+                   [](const std::string&, int64_t, const at::Tensor& expert, const at::Tensor&) {
+                     EXPECT_NEAR(expert.mean().item<double>(), 3, 0.02);
+                     EXPECT_LT(expert.std().item<double>(), 0.5);
+                   });
+}
+
+TEST_F(UpcycleOptions, RouterHasTheStatedScale) {
+  for (const double std : {0.0, 0.02, 2.0}) {
+    config_.router_init_std = std;
+    int num_checked = 0;
+    const model::Model sparse = upcycle(dense_, config_);
+    for (const nn::Parameter& parameter : sparse.parameters()) {
+      if (!parameter.tags.is_router) continue;
+      ++num_checked;
+      // 384 elements
+      EXPECT_NEAR(parameter.tensor.to(at::kDouble).square().mean().sqrt().item<double>(), std,
+                  0.15 * std);
+    }
+    EXPECT_EQ(num_checked, 2);
+  }
+}
+
+TEST_F(UpcycleOptions, RefusesWhatCannotBe) {
+  const auto expect = [&](const std::string& part, const std::function<void(UpcycleConfig&)>& set) {
+    UpcycleConfig config = config_;
+    set(config);
+    expect_error(ErrorCode::InvalidConfig, part, [&] { upcycle(dense_, config); });
+  };
+  expect("[upcycle.expert_noise] expected 0 or more",
+         [](UpcycleConfig& c) { c.expert_noise = -0.1; });
+  expect("[upcycle.router_init_std] expected 0 or more",
+         [](UpcycleConfig& c) { c.router_init_std = -1; });
+  expect("[upcycle.reinitialised_fraction] expected a number from 0 to 1, found 1.5",
+         [](UpcycleConfig& c) { c.reinitialised_fraction = 1.5; });
+}
+
+}  // namespace
+}  // namespace flanmoe::convert
