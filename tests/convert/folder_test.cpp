@@ -1,6 +1,7 @@
 // From folder to folder: the bytes of the same in memory, whole or not at all, a few tensors at a
 // time.
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -150,6 +151,35 @@ TEST(UpcycleFolder, HoldsAFewTensorsAtATime) {
     const int64_t peak = std::stoll(get_file(folder / name));
     RecordProperty(std::string(name) + "_peak_bytes", std::to_string(peak));
     EXPECT_LT(peak, 40'000'000) << name << " of " << output;
+  }
+}
+
+TEST(UpcycleFolder, GoesUpTo512ExpertsAndEightAToken) {
+  const TemporaryFolder folder;
+  const model::Model dense(testing::tiny_config(), 4);
+  model::save_model(folder / "dense", dense, nullptr);
+  const auto logits = [](const model::Model& model) {
+    const at::NoGradGuard no_grad;
+    std::vector<int64_t> ids;
+    for (int32_t id : testing::random_row(model.config(), 12, 1)) ids.push_back(id);
+    const at::Tensor row = testing::index_tensor(ids, {1, 12});
+    nn::Context context;
+    return model.forward(model::make_input(row, {}, row, {}, model.config()), context);
+  };
+  UpcycleConfig config;
+  moe::Config moe;
+  moe.router = "top-k";
+  moe.num_experts = 512;
+  moe.top_k = 8;
+  moe.is_dropless = true;
+  config.set_moe(moe);
+  config.router_init_std = 0.5;
+  for (const int64_t slices : {1, 8}) {
+    config.slices = slices;
+    upcycle_folder(folder / "dense", folder / "sparse", config);
+    const model::LoadedModel sparse = model::load_model(folder / "sparse");
+    EXPECT_EQ(sparse.model->config().decoder_moe.num_experts, 512);
+    EXPECT_EQ(testing::compare(logits(*sparse.model), logits(dense), 1e-5, 1e-5), "") << slices;
   }
 }
 
