@@ -126,9 +126,18 @@ void SafetensorsWriter::write(const std::string& name, const at::Tensor& tensor)
       tensor.scalar_type() != info.dtype || tensor.sizes() != at::IntArrayRef(info.shape))
     fail(ErrorCode::InvalidArgument,
          "[checkpoint] cannot save '{}': tensor '{}' is not what was announced", path_, name);
+  write_dense(tensor);
+  ++num_written_;
+}
+
+void SafetensorsWriter::write_dense(const at::Tensor& tensor) {
+  // copies of one thing are not made
+  if (tensor.dim() > 0 && tensor.stride(0) == 0) {
+    for (int64_t i = 0; i < tensor.size(0); ++i) write_dense(tensor.select(0, i));
+    return;
+  }
   const at::Tensor dense = (tensor.is_neg() ? tensor.resolve_neg() : tensor).contiguous();
   if (dense.nbytes() > 0) file_->write(dense.const_data_ptr(), dense.nbytes());
-  ++num_written_;
 }
 
 void SafetensorsWriter::finish() {

@@ -31,12 +31,14 @@ class SafetensorsWriter {
   // aligned), then by name.
   const std::vector<std::string>& order() const { return order_; }
   // The next tensor: on the CPU, with the dtype and shape that were announced; a non-contiguous one
-  // is copied. Throws InvalidArgument where it is not, Io.
+  // is copied (an expanded one is not). Throws InvalidArgument where it is not, Io.
   void write(const std::string& name, const at::Tensor& tensor);
   // After the last one. Throws Io.
   void finish();
 
  private:
+  void write_dense(const at::Tensor& tensor);
+
   std::string path_, aside_;
   TensorInfos tensors_;
   std::vector<std::string> order_;

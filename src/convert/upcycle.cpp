@@ -14,8 +14,10 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "checkpoint/tensor_writer.h"
 #include "convert/write_folder.h"
 #include "model/blocks.h"
 #include "model/initialisation.h"
@@ -190,6 +192,10 @@ model::ModelConfig upcycled_config(const model::ModelConfig& dense, const Upcycl
   expect(config.router_init_std >= 0, "router_init_std", "0 or more", config.router_init_std);
   expect(config.reinitialised_fraction >= 0 && config.reinitialised_fraction <= 1,
          "reinitialised_fraction", "a number from 0 to 1", config.reinitialised_fraction);
+  if (config.carries_optimizer_state && config.slices > 1)
+    fail(ErrorCode::InvalidConfig,
+         "[upcycle.carries_optimizer_state] slices have no state in the dense model (slices is {})",
+         config.slices);
   if (config.slices < 1 || dense.d_ff % config.slices != 0)
     fail(ErrorCode::InvalidConfig, "[upcycle.slices] expected a divisor of d_ff = {}, found {}",
          dense.d_ff, config.slices);
@@ -224,6 +230,48 @@ model::Model upcycle(const model::Model& dense, const UpcycleConfig& config) {
   return sparse;
 }
 
+namespace {
+
+// "<parameter>.<what>" of the dense model's state becomes that of the sparse model: [...] of a
+// dense block is [E, ...] of its experts (optimizers put the expert axis first).
+void write_optimizer_state(const std::string& dense_folder, const std::string& out,
+                           const nn::Parameters& parameters) {
+  const std::string path = dense_folder + "/" + model::kOptimizerFile;
+  if (!is_file(path))
+    fail(ErrorCode::NotFound,
+         "[upcycle.carries_optimizer_state] there is no '{}' (a stage with "
+         "train.keeps_optimizer_state writes it)",
+         path);
+  std::map<std::string, std::string> metadata;
+  const auto file = checkpoint::open_safetensors(path, &metadata);
+  std::map<std::string, const nn::Parameter*> by_source;
+  for (const nn::Parameter& parameter : parameters)
+    by_source[parameter.tags.is_expert() ? dense_name(parameter.name) : parameter.name] =
+        &parameter;
+
+  checkpoint::TensorInfos infos;
+  std::map<std::string, std::string> source_of;
+  for (const auto& [name, info] : file->tensors()) {
+    const size_t dot = name.rfind('.');
+    const auto found = by_source.find(name.substr(0, dot));
+    if (dot == name.npos || found == by_source.end())
+      fail(ErrorCode::CorruptFile, "{}: '{}' is of no parameter of the model", path, name);
+    const nn::Parameter& parameter = *found->second;
+    const std::string target = parameter.name + name.substr(dot);
+    infos[target] = info;
+    if (parameter.tags.is_expert())
+      infos[target].shape.insert(infos[target].shape.begin(),
+                                 parameter.tensor.size(parameter.tags.expert_axis));
+    source_of[target] = name;
+  }
+  checkpoint::SafetensorsWriter writer(out + "/" + model::kOptimizerFile, infos, metadata);
+  for (const std::string& name : writer.order())
+    writer.write(name, file->read(source_of.at(name)).expand(infos.at(name).shape));
+  writer.finish();
+}
+
+}  // namespace
+
 model::ModelConfig upcycle_folder(const std::string& dense_folder, const std::string& out,
                                   const UpcycleConfig& config, const FolderOptions& options) {
   const at::NoGradGuard no_grad;
@@ -234,11 +282,15 @@ model::ModelConfig upcycle_folder(const std::string& dense_folder, const std::st
     if (!reader.has(name)) return at::Tensor();
     return is_shared ? shared(name) : reader.read(name);
   };
-  write_model_folder(out, sparse, options.dtype, options.max_shard_bytes,
-                     reader.load_tokenizer().get(), "upcycle",
-                     [&](const nn::Parameter& parameter, const model::DiskTensor& tensor) {
-                       return make_tensor(config, parameter, tensor, find);
-                     });
+  write_model_folder(
+      out, sparse, options.dtype, options.max_shard_bytes, reader.load_tokenizer().get(), "upcycle",
+      [&](const nn::Parameter& parameter, const model::DiskTensor& tensor) {
+        return make_tensor(config, parameter, tensor, find);
+      },
+      [&](const std::string& folder) {
+        if (config.carries_optimizer_state)
+          write_optimizer_state(dense_folder, folder, model::describe_parameters(sparse));
+      });
   return sparse;
 }
 

@@ -26,6 +26,9 @@ struct UpcycleConfig : model::SparseLayers {
   // relative distance from the copy is expert_noise.
   double expert_noise = 0;
   double router_init_std = 0.02;
+  // The optimizer's state that the dense model's folder has (train.keeps_optimizer_state) is
+  // mapped: every expert has that of the dense block, routers begin anew. Of folders only.
+  bool carries_optimizer_state = false;
   int64_t seed = 0;
   template <class Visitor>
   void visit(Visitor& v) {
@@ -36,6 +39,8 @@ struct UpcycleConfig : model::SparseLayers {
     v("expert_noise", expert_noise,
       "noise on every expert's weights, relative to their root mean square");
     v("router_init_std", router_init_std, "standard deviation of the router's initial weights");
+    v("carries_optimizer_state", carries_optimizer_state,
+      "the optimizer's state is mapped too, for train.starts_from_optimizer_state");
     v("seed", seed, "seed of all that is drawn");
   }
 };

@@ -14,7 +14,8 @@ namespace flanmoe::convert {
 void write_model_folder(const std::string& out, const model::ModelConfig& config,
                         at::ScalarType dtype, int64_t max_shard_bytes,
                         const text::Tokenizer* tokenizer, const std::string& label,
-                        const MakeTensor& make) {
+                        const MakeTensor& make,
+                        const std::function<void(const std::string&)>& add) {
   const at::NoGradGuard no_grad;
   const nn::Parameters parameters = model::describe_parameters(config, dtype);
   std::map<std::string, model::DiskTensor> tensors;
@@ -43,6 +44,7 @@ void write_model_folder(const std::string& out, const model::ModelConfig& config
   }
   writer.finish();
   progress.finish();
+  if (add) add(aside.path());
   // Last: a folder with a config.json has its weights.
   model::save_description(aside.path(), config, tokenizer, dtype);
   aside.commit();

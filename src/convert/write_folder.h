@@ -15,10 +15,11 @@ using MakeTensor =
 
 // What save_model() writes for a model of `config` and `dtype` with these tensors, holding one of
 // them at a time; a progress bar names `label`. `out` appears whole or not at all. Throws
-// Interrupted on Ctrl-C.
+// Interrupted on Ctrl-C. `add` writes more files into the folder it is given.
 void write_model_folder(const std::string& out, const model::ModelConfig& config,
                         at::ScalarType dtype, int64_t max_shard_bytes,
                         const text::Tokenizer* tokenizer, const std::string& label,
-                        const MakeTensor& make);
+                        const MakeTensor& make,
+                        const std::function<void(const std::string& folder)>& add = {});
 
 }  // namespace flanmoe::convert

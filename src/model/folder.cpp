@@ -127,7 +127,8 @@ void fill_from_named_tensors(Model& model, const checkpoint::NamedTensors& tenso
   }
 }
 
-ModelReader::ModelReader(const std::string& folder) : ModelReader(folder, load_config_json(folder)) {}
+ModelReader::ModelReader(const std::string& folder)
+    : ModelReader(folder, load_config_json(folder)) {}
 
 ModelReader::ModelReader(const std::string& folder, const Json& json)
     : folder_(folder), config_(parse_hf_config(json, config_path(folder))), reader_(folder) {
@@ -175,11 +176,12 @@ LoadedModel load_model_with_tokenizer(const std::string& folder, at::ScalarType 
 }
 
 void save_model(const std::string& folder, const Model& model, const text::Tokenizer* tokenizer,
-                int64_t max_shard_bytes) {
+                int64_t max_shard_bytes, const std::function<void(const std::string&)>& add) {
   AtomicFolder aside(folder);
   checkpoint::save_folder(aside.path(), to_named_tensors(model), max_shard_bytes);
   save_description(aside.path(), model.config(), tokenizer,
                    model.parameters().front().tensor.scalar_type());
+  if (add) add(aside.path());
   aside.commit();
 }
 

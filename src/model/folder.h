@@ -1,6 +1,7 @@
 // A model as a Hugging Face folder.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -53,11 +54,15 @@ ModelConfig load_model_config(const std::string& folder);
 LoadedModel load_model_with_tokenizer(const std::string& folder, at::ScalarType dtype = at::kFloat,
                                       const at::Device& device = at::kCPU);
 
+// Optimizer state that a training stage may leave beside the weights; nothing else reads it.
+constexpr const char* kOptimizerFile = "optimizer.safetensors";
+
 // A complete folder: config.json, generation_config.json, model.safetensors (sharded past
-// `max_shard_bytes`), tokenizer files, and modeling_flanmoe.py where transformers lacks the
-// architecture; written aside and renamed whole.
+// `max_shard_bytes`), tokenizer files, modeling_flanmoe.py where transformers lacks the architecture,
+// and what `add` writes into the folder it is given; written aside and renamed whole.
 void save_model(const std::string& folder, const Model& model, const text::Tokenizer* tokenizer,
-                int64_t max_shard_bytes = checkpoint::kMaxShardBytes);
+                int64_t max_shard_bytes = checkpoint::kMaxShardBytes,
+                const std::function<void(const std::string& folder)>& add = {});
 // All of such a folder but the weights, for weights of `dtype`.
 void save_description(const std::string& folder, const ModelConfig& config,
                       const text::Tokenizer* tokenizer, at::ScalarType dtype = at::kFloat);

@@ -43,6 +43,8 @@ struct Config {
   int64_t seed = 0;
   std::vector<std::string> trainable = {"all"};  // sets of parameters: parameter_sets.h
   std::vector<std::string> frozen;               // wins over `trainable`
+  bool keeps_optimizer_state = false;
+  bool starts_from_optimizer_state = false;
   OptimizerConfig optimizer;
   data::BatchConfig batch;
   template <class Visitor>
@@ -63,6 +65,10 @@ struct Config {
       "sets of parameters to train: gate, expert, moe, non-moe, embedding, all, or /regex/ on "
       "names");
     v("frozen", frozen, "sets of parameters to leave as they are, even where trainable has them");
+    v("keeps_optimizer_state", keeps_optimizer_state,
+      "the finished model's folder has the optimizer's state too");
+    v("starts_from_optimizer_state", starts_from_optimizer_state,
+      "the optimizer goes on with the state that the model's folder has");
     v("optimizer", optimizer, "the optimizer");
     v("batch", batch, "how batches are made");
   }

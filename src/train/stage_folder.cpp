@@ -153,12 +153,14 @@ void StageFolder::save_checkpoint(const model::LoadedModel& loaded, Optimizer& o
   folder.commit();
 }
 
-void StageFolder::save_finished(const model::LoadedModel& loaded, const Result& result) const {
+void StageFolder::save_finished(const model::LoadedModel& loaded, const Result& result,
+                                const std::function<void(const std::string&)>& add) const {
   // model/ last: where it is, the stage is finished and its result is there
   Json document{{"result", to_json(result)}};
   document.update(identity_json());
   write_file_atomically(out_ + "/result.json", document.dump(1) + "\n");
-  model::save_model(model_path(), *loaded.model, loaded.tokenizer.get());
+  model::save_model(model_path(), *loaded.model, loaded.tokenizer.get(), checkpoint::kMaxShardBytes,
+                    add);
   std::error_code ignored;
   std::filesystem::remove_all(checkpoint_path(), ignored);
 }

@@ -1,6 +1,7 @@
 // The folder of a stage: where a run stands on disk (trainer.h lists its files).
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -47,7 +48,9 @@ class StageFolder {
   // The old checkpoint stays whole until the new one is. Throws Io.
   void save_checkpoint(const model::LoadedModel& loaded, Optimizer& optimizer,
                        const Progressed& progressed) const;
-  void save_finished(const model::LoadedModel& loaded, const Result& result) const;
+  // `add`: as in model::save_model().
+  void save_finished(const model::LoadedModel& loaded, const Result& result,
+                     const std::function<void(const std::string& folder)>& add = {}) const;
 
  private:
   Json identity_json() const;

@@ -12,6 +12,7 @@
 #include "train/gradients.h"
 #include "train/metrics.h"
 #include "train/model_input.h"
+#include "train/optimizer_state.h"
 #include "train/parameter_sets.h"
 #include "train/stage_folder.h"
 
@@ -139,6 +140,10 @@ class Loop {
 
   void resume() {
     int64_t metrics_bytes = 0;
+    if (config_.starts_from_optimizer_state) {
+      first_step_ = load_optimizer_step(loaded_.folder, config_.optimizer.name);
+      load_optimizer_state(loaded_.folder, loaded_.model->parameters(), *optimizer_);
+    }
     if (job_.resumes) {
       if (const auto progressed = folder_.load_checkpoint(loaded_, *optimizer_)) {
         counts_ = progressed->counts;
@@ -181,7 +186,7 @@ class Loop {
     values.emplace_back("gradient_norm", norm);
     warn_about_missing_gradients(after.step);
     const double learning_rate = learning_rate_at(after.step, config_);
-    optimizer_->step(after.step, learning_rate,
+    optimizer_->step(first_step_ + after.step, learning_rate,
                      compute_clip_scale(norm, config_.max_gradient_norm));
     clear_gradients(selection_.trained());
 
@@ -263,7 +268,12 @@ class Loop {
     const Result result{
         counts_.step, counts_.train_flops, counts_.num_input_tokens, counts_.num_target_tokens,
         wall_s,       final_loss_,         selection_.num_trained()};
-    folder_.save_finished(loaded_, result);
+    const auto add_state = [&](const std::string& folder) {
+      if (config_.keeps_optimizer_state)
+        save_optimizer_state(folder, *optimizer_, config_.optimizer.name,
+                             first_step_ + counts_.step);
+    };
+    folder_.save_finished(loaded_, result, add_state);
     return result;
   }
 
@@ -275,6 +285,7 @@ class Loop {
   std::unique_ptr<Optimizer> optimizer_;
   data::BatchStream stream_;
   std::unique_ptr<LineAppender> metrics_;
+  int64_t first_step_ = 0;  // updates that the optimizer made in earlier stages
   Counts counts_;
   Window window_;
   ExpertStatistics experts_;

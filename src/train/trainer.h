@@ -44,6 +44,10 @@ struct Job {
   std::string data_description;  // hashed into trainer.json: resuming with other data is an error
 };
 
+// With keeps_optimizer_state, model/ has the optimizer's state; with starts_from_optimizer_state,
+// the optimizer goes on with that of `loaded.folder`, updates counted from there
+// (optimizer_state.h).
+//
 // Trains `loaded.model` in place; frozen parameters (parameter_sets.h) take no memory beyond their
 // own. On Ctrl-C: saves a checkpoint, then throws Error(Interrupted)
 // that says how to resume. A non-finite loss or gradient throws Error(NonFinite) with step and
