@@ -111,6 +111,11 @@ at::Tensor TensorReader::read(const std::string& name) const {
   return file_of_.at(name)->read(name);
 }
 
+at::Tensor TensorReader::read_elements(const std::string& name, int64_t first,
+                                       int64_t count) const {
+  return file_of_.at(name)->read_elements(name, first, count);
+}
+
 NamedTensors load_folder(const std::string& folder) {
   const TensorReader reader(folder);
   NamedTensors tensors;

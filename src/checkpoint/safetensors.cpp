@@ -148,9 +148,9 @@ void check_coverage(const std::vector<Entry>& sorted, uint64_t data_size, const 
          data_size - expected);
 }
 
-at::Tensor make_empty(const Entry& entry, const std::string& path) {
+at::Tensor make_empty(const Entry& entry, at::IntArrayRef shape, const std::string& path) {
   try {
-    return at::empty(entry.shape, at::TensorOptions().dtype(entry.dtype));
+    return at::empty(shape, at::TensorOptions().dtype(entry.dtype));
   } catch (const c10::Error&) {
     fail(ErrorCode::OutOfMemory, "{}: no memory for the {} bytes of tensor '{}'", path,
          entry.end - entry.begin, entry.name);
@@ -211,20 +211,33 @@ class Safetensors final : public TensorFile {
 
   at::Tensor read(const std::string& name) override {
     const Entry& entry = entries_.at(name);
-    at::Tensor tensor = make_empty(entry, path_);
-    const size_t size = entry.end - entry.begin;
-    if (size > 0) file_.read(tensor.data_ptr(), size, data_offset_ + entry.begin);
+    return read_bytes(entry, entry.shape, entry.begin);
+  }
+  at::Tensor read_elements(const std::string& name, int64_t first, int64_t count) override {
+    const Entry& entry = entries_.at(name);
+    FLANMOE_ASSERT(first >= 0 && count >= 0 &&
+                   static_cast<uint64_t>((first + count) * dtype_bytes(entry.dtype)) <=
+                       entry.end - entry.begin);
+    return read_bytes(entry, {count},
+                      entry.begin + static_cast<uint64_t>(first * dtype_bytes(entry.dtype)));
+  }
+
+ private:
+  at::Tensor read_bytes(const Entry& entry, at::IntArrayRef shape, uint64_t begin) {
+    at::Tensor tensor = make_empty(entry, shape, path_);
+    const size_t size = tensor.nbytes();
+    if (size > 0) file_.read(tensor.data_ptr(), size, data_offset_ + begin);
     if (entry.dtype == at::kBool) {
       const auto* bytes = static_cast<const unsigned char*>(tensor.data_ptr());
       const auto* wrong =
           std::find_if(bytes, bytes + size, [](unsigned char byte) { return byte > 1; });
       if (wrong != bytes + size)
-        fail(ErrorCode::CorruptFile, "{}: tensor '{}': {} is not a BOOL", path_, name, *wrong);
+        fail(ErrorCode::CorruptFile, "{}: tensor '{}': {} is not a BOOL", path_, entry.name,
+             *wrong);
     }
     return tensor;
   }
 
- private:
   std::string path_;
   File file_;
   uint64_t data_offset_ = 0;
@@ -237,6 +250,10 @@ int64_t TensorInfo::num_bytes() const {
   int64_t bytes = dtype_bytes(dtype);
   for (const int64_t size : shape) bytes *= size;
   return bytes;
+}
+
+at::Tensor TensorFile::read_elements(const std::string& name, int64_t first, int64_t count) {
+  return read(name).reshape(-1).narrow(0, first, count);
 }
 
 std::unique_ptr<TensorFile> open_safetensors(const std::string& path,

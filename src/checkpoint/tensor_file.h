@@ -27,6 +27,9 @@ class TensorFile {
   const std::vector<std::string>& names() const { return names_; }
   // One of tensors(): contiguous, owns its memory. Throws CorruptFile, Io, OutOfMemory.
   virtual at::Tensor read(const std::string& name) = 0;
+  // Its elements from number `first` on, in one dimension. A pytorch_model.bin is read whole for
+  // them.
+  virtual at::Tensor read_elements(const std::string& name, int64_t first, int64_t count);
 
  protected:
   TensorInfos tensors_;

@@ -24,6 +24,8 @@ class TensorReader {
   std::vector<std::string> names() const;
   // One of tensors(), in the dtype of the file; owns its memory.
   at::Tensor read(const std::string& name) const;
+  // As TensorFile has it.
+  at::Tensor read_elements(const std::string& name, int64_t first, int64_t count) const;
 
  private:
   void add(std::unique_ptr<TensorFile> file);

@@ -11,7 +11,7 @@ namespace flanmoe::convert {
 
 // Writes into `out` the mean of the models in `folders`, tensor by tensor: sum of weight x value in
 // float64, divided by the sum of the weights, rounded once to `dtype`. No `weights`: all 1. The
-// tokenizer is that of the first folder. Some tensors are in memory at a time; `out` appears whole
+// tokenizer is that of the first folder. One tensor is in memory at a time; `out` appears whole
 // or not at all. Throws InvalidArgument where there is no folder, weights are not as many as
 // folders, negative or all 0, InvalidConfig naming the first key in which the configs differ,
 // Interrupted on Ctrl-C. Returns the config of the result.

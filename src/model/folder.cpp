@@ -142,6 +142,11 @@ at::Tensor ModelReader::read(const std::string& disk_name) const {
   return reader_.read(file_names_.at(disk_name));
 }
 
+at::Tensor ModelReader::read_elements(const std::string& disk_name, int64_t first,
+                                      int64_t count) const {
+  return reader_.read_elements(file_names_.at(disk_name), first, count);
+}
+
 std::shared_ptr<const text::Tokenizer> ModelReader::load_tokenizer() const {
   if (!is_file(folder_ + "/spiece.model")) return nullptr;
   return std::make_shared<text::Tokenizer>(text::Tokenizer::load(folder_));

@@ -31,6 +31,8 @@ class ModelReader {
   // A tensor by its name on disk (name_table.h) whatever spelling the file has, in the file's
   // dtype.
   at::Tensor read(const std::string& disk_name) const;
+  // As checkpoint::TensorFile has it.
+  at::Tensor read_elements(const std::string& disk_name, int64_t first, int64_t count) const;
   // Null where the folder has no spiece.model.
   std::shared_ptr<const text::Tokenizer> load_tokenizer() const;
 
@@ -58,8 +60,8 @@ LoadedModel load_model_with_tokenizer(const std::string& folder, at::ScalarType 
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 
 // A complete folder: config.json, generation_config.json, model.safetensors (sharded past
-// `max_shard_bytes`), tokenizer files, modeling_flanmoe.py where transformers lacks the architecture,
-// and what `add` writes into the folder it is given; written aside and renamed whole.
+// `max_shard_bytes`), tokenizer files, modeling_flanmoe.py where transformers lacks the
+// architecture, and what `add` writes into the folder it is given; written aside and renamed whole.
 void save_model(const std::string& folder, const Model& model, const text::Tokenizer* tokenizer,
                 int64_t max_shard_bytes = checkpoint::kMaxShardBytes,
                 const std::function<void(const std::string& folder)>& add = {});

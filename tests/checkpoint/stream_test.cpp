@@ -68,7 +68,12 @@ TEST(TensorStream, ReadsWhatWasWritten) {
       EXPECT_EQ(info.shape, tensor.sizes().vec());
       EXPECT_EQ(info.num_bytes(), static_cast<int64_t>(tensor.nbytes()));
       EXPECT_TRUE(is_same_tensor(reader.read(name), tensor)) << name;
-      EXPECT_TRUE(is_same_tensor(reader.read(name), tensor)) << name;
+      const at::Tensor flat = tensor.reshape(-1);
+      const int64_t first = flat.size(0) / 3, count = flat.size(0) / 2;
+      EXPECT_TRUE(
+          is_same_tensor(reader.read_elements(name, first, count), flat.narrow(0, first, count)));
+      if (flat.size(0) > 0)
+        error_of(ErrorCode::Internal, [&] { reader.read_elements(name, 1, flat.size(0)); });
     }
   }
 }
@@ -91,6 +96,9 @@ TEST(TensorStream, ReadsPytorchBinInAnyOrder) {
     for (auto it = whole.rbegin(); it != whole.rend(); ++it) {
       EXPECT_EQ(file->tensors().at(it->first).shape, it->second.sizes().vec());
       EXPECT_TRUE(is_same_tensor(file->read(it->first), it->second)) << path << ' ' << it->first;
+      const int64_t half = it->second.numel() / 2;
+      EXPECT_TRUE(is_same_tensor(file->read_elements(it->first, 0, half),
+                                 it->second.reshape(-1).narrow(0, 0, half)));
     }
   }
   EXPECT_GE(num_files, 2);
