@@ -25,7 +25,6 @@
 namespace flanmoe::convert {
 namespace {
 
-
 void expect_same_files(const std::string& a, const std::string& b) {
   const std::vector<std::string> in_a = list_files(a), in_b = list_files(b);
   ASSERT_EQ(in_a.size(), in_b.size());
@@ -48,6 +47,7 @@ UpcycleConfig config_with_everything() {
   UpcycleConfig config;
   config.moe.num_experts = 6;
   config.decoder_moe.num_experts = 4;
+  config.moe.has_extra_feed_forward = true;
   config.expert_noise = 0.1;
   config.reinitialised_fraction = 0.5;
   config.seed = 3;

@@ -16,7 +16,6 @@
 namespace flanmoe::convert {
 namespace {
 
-
 constexpr int64_t kNumExperts = 6, kWidth = 64, kHidden = 96;
 
 class UpcycleOptions : public ::testing::Test {
@@ -207,6 +206,28 @@ TEST_F(UpcycleOptions, WholeGroupsOfSlicesAreTheDenseModel) {
     config_.set_moe(dropless_top_k(num_experts, k - 1));
     EXPECT_NE(testing::compare(logits(upcycle(dense_, config_)), logits(dense_), 1e-3), "");
   }
+}
+
+// With raw weights the block is the dense one times the gate mass, which is 1 where all are chosen.
+TEST_F(UpcycleOptions, SlicesUnderRawWeightsHaveTheGateMass) {
+  config_.router_init_std = 0.5;
+  config_.slices = 2;
+  moe::Config moe = dropless_top_k(6, 6);
+  moe.combine_weights = moe::CombineWeights::Raw;
+  config_.set_moe(moe);
+  EXPECT_EQ(testing::compare(logits(upcycle(dense_, config_)), logits(dense_), 1e-5, 1e-5), "");
+  moe.top_k = 4;
+  config_.set_moe(moe);
+  EXPECT_NE(testing::compare(logits(upcycle(dense_, config_)), logits(dense_), 1e-3), "");
+}
+
+TEST_F(UpcycleOptions, TheExtraBlockBehindASparseOneAddsNothing) {
+  moe::Config moe = dropless_top_k(6, 2);
+  moe.has_extra_feed_forward = true;
+  config_.set_moe(moe);
+  const model::Model sparse = upcycle(dense_, config_);
+  EXPECT_GT(sparse.parameters().size(), dense_.parameters().size() + 2);
+  EXPECT_EQ(testing::compare(logits(sparse), logits(dense_), 1e-5, 1e-5), "");
 }
 
 TEST_F(UpcycleOptions, HalfWidthExpertsWithTop2CostWhatTheDenseModelCosts) {
