@@ -126,6 +126,7 @@ Json bench_moe(const BenchSettings& settings) {
           {"min_s", *std::min_element(seconds.begin(), seconds.end())},
           {"max_s", *std::max_element(seconds.begin(), seconds.end())},
           {"dense_median_s", dense_s},
+          {"dense_min_s", *std::min_element(dense_seconds.begin(), dense_seconds.end())},
           {"ratio_to_dense", median_s / dense_s},
           {"routing_fraction", median(other_seconds) / median_s},
           {"load_variation", ops::load_variation(statistics.load)},

@@ -73,13 +73,9 @@ void gemm(const Gemm<T>& g, Accumulator<T>* scratch) {
         MatrixProduct<A> product;
         product.rows = num_rows;
         product.columns = smaller(kGemmPanel, g.columns - column);
-        product.inner = words;
-        product.a = left.data;
         product.a_row = left.row;
         product.a_column = left.column;
-        product.b = right + words * column;
         product.b_stride = product.columns;
-        product.adds = inner > 0;
         if constexpr (is_direct) {
           product.c = g.c + row * g.c_stride + column;
           product.c_stride = g.c_stride;
@@ -87,6 +83,10 @@ void gemm(const Gemm<T>& g, Accumulator<T>* scratch) {
           product.c = sums + row * g.columns + column;
           product.c_stride = g.columns;
         }
+        product.inner = words;
+        product.a = left.data;
+        product.b = right + words * column;
+        product.adds = inner > 0;
         multiply<T>(product);
       }
     }
