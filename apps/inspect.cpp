@@ -3,6 +3,7 @@
 #include "base/progress.h"
 #include "common.h"
 #include "model/accounting.h"
+#include "model/describe.h"
 #include "model/folder.h"
 #include "verbs.h"
 
@@ -41,20 +42,30 @@ Verb add_inspect(Options options) {
         model::count_flops_per_token(config, state->input_length, state->target_length);
     const double bytes = static_cast<double>(counts.total) * 4;
     if (state->common.is_json) {
-      Json json = {{"model", state->model},
-                   {"num_parameters", counts.total},
-                   {"num_active_parameters", counts.active},
-                   {"num_trainable_parameters", counts.total},
-                   {"flops_per_token", {{"encoder", flops.encoder}, {"decoder", flops.decoder}}},
-                   {"flops_per_token_by_active_parameters", counts.active},
-                   {"num_experts", config.is_sparse() ? config.moe.num_experts : 0},
-                   {"router", config.is_sparse() ? Json(config.moe.router) : Json(nullptr)},
-                   {"num_router_parameters", counts.routers},
-                   {"num_expert_parameters", counts.experts},
-                   {"num_embedding_parameters", counts.embedding},
-                   {"weights_bytes", {{"float32", bytes}, {"bfloat16", bytes / 2}}},
-                   {"train_bytes", {{"adafactor", bytes * 2}, {"adamw", bytes * 4}}},
-                   {"config", model::to_hf_config(config)}};
+      Json json = {
+          {"model", state->model},
+          {"num_parameters", counts.total},
+          {"num_active_parameters", counts.active},
+          {"num_trainable_parameters", counts.total},
+          {"flops_per_token", {{"encoder", flops.encoder}, {"decoder", flops.decoder}}},
+          {"flops_per_token_by_active_parameters", counts.active},
+          {"num_experts", config.is_sparse()
+                              ? config.moe_of(config.encoder_sparse_layers.empty()).num_experts
+                              : 0},
+          {"router", config.is_sparse()
+                         ? Json(config.encoder_sparse_layers.empty() ? config.decoder_moe.router
+                                                                     : config.moe.router)
+                         : Json(nullptr)},
+          {"num_router_parameters", counts.routers},
+          {"num_expert_parameters", counts.experts},
+          {"num_embedding_parameters", counts.embedding},
+          {"weights_bytes", {{"float32", bytes}, {"bfloat16", bytes / 2}}},
+          {"train_bytes", {{"adafactor", bytes * 2}, {"adamw", bytes * 4}}},
+          {"config", model::to_hf_config(config)}};
+      if (config.is_sparse()) {
+        json["decoder_router"] = config.decoder_moe.router;
+        json["training_difference"] = model::describe_training_difference(config);
+      }
       if (config.is_sparse())
         json["sparse_layers"] = {{"encoder", config.encoder_sparse_layers},
                                  {"decoder", config.decoder_sparse_layers}};
@@ -72,7 +83,10 @@ Verb add_inspect(Options options) {
       text +=
           fmt::format("  experts          {} a sparse layer, {} + {} sparse layers, router {}\n",
                       config.moe.num_experts, config.encoder_sparse_layers.size(),
-                      config.decoder_sparse_layers.size(), config.moe.router);
+                      config.decoder_sparse_layers.size(), model::describe_routers(config));
+    if (const std::string difference = model::describe_training_difference(config);
+        !difference.empty())
+      text += fmt::format("  note             {}\n", difference);
     text += fmt::format("  parameters       {} in all, {} active a token\n", counts.total,
                         counts.active);
     text += fmt::format(

@@ -216,7 +216,8 @@ Recipe parse_recipe(const ConfigNode& node, const std::string& where) {
   recipe.seed = *sections.seed;
   recipe.threads = sections.threads;
   if (recipe.threads < 0)
-    fail(ErrorCode::InvalidConfig, "[threads] is {}, expected 0 or more ({})", recipe.threads, where);
+    fail(ErrorCode::InvalidConfig, "[threads] is {}, expected 0 or more ({})", recipe.threads,
+         where);
   sections.name = recipe.name;
 
   std::vector<RecipeStage> stages;

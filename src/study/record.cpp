@@ -25,6 +25,7 @@ Json to_json(const ModelFacts& facts) {
       {"num_active_parameters", facts.num_active_parameters},
       {"num_experts", facts.num_experts},
       {"router", facts.router},
+      {"training_difference", facts.training_difference},
       {"flops_per_token",
        {{"encoder", facts.encoder_flops_per_token}, {"decoder", facts.decoder_flops_per_token}}}};
 }
@@ -74,6 +75,7 @@ ModelFacts parse_model(const Json& json) {
           .num_active_parameters = json.at("num_active_parameters"),
           .num_experts = json.at("num_experts"),
           .router = json.at("router"),
+          .training_difference = json.value("training_difference", ""),
           .encoder_flops_per_token = flops.at("encoder"),
           .decoder_flops_per_token = flops.at("decoder")};
 }

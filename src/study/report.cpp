@@ -185,6 +185,9 @@ std::string verdict_section(const Results& results) {
   }
   html += "</ul>\n";
   for (const auto& sentence : describe_chance(results)) html += paragraph(sentence);
+  for (const auto& arm : results.arms)
+    if (arm.model && !arm.model->training_difference.empty())
+      html += paragraph(arm.name + ": " + arm.model->training_difference + ".");
   return html + paragraph(
                     "Intervals of differences are 95 % percentile intervals of a paired bootstrap "
                     "over the examples of every task. An arm "

@@ -129,6 +129,9 @@ std::string format_summary(const Results& results) {
       format_grid(accuracy_rows(results)) + "\n" + format_grid(cost_rows(results)) + "\n";
   for (const auto& comparison : compare_arms(results)) text += to_sentence(comparison) + "\n";
   for (const auto& sentence : describe_chance(results)) text += sentence + "\n";
+  for (const auto& arm : results.arms)
+    if (arm.model && !arm.model->training_difference.empty())
+      text += arm.name + ": " + arm.model->training_difference + ".\n";
   return text;
 }
 

@@ -38,7 +38,7 @@ struct Config {
   double max_gradient_norm = 1.0;            // 0: no clipping
   Precision precision = Precision::Float32;  // of compute; parameters and optimizer state stay fp32
   double logit_z_coefficient = 0.0;
-  int64_t log_every = 10;
+  int64_t log_every = 1;
   int64_t checkpoint_every = 0;  // steps; 0: at the end only
   int64_t seed = 0;
   std::vector<std::string> trainable = {"all"};  // sets of parameters: parameter_sets.h

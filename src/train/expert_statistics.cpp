@@ -1,5 +1,7 @@
 #include "train/expert_statistics.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -19,9 +21,16 @@ ExpertStatistics::Layer& ExpertStatistics::find_layer(const std::string& name,
 
 void ExpertStatistics::record(const std::string& name, const ops::Routing& routing) {
   Layer& layer = find_layer(name, routing.num_experts);
+  Watched& watched = watched_[name];
+  watched.load.resize(layer.load.size());
+  watched.requested.resize(layer.load.size());
+  watched.num_tokens += routing.num_tokens;
   for (size_t e = 0; e < layer.load.size(); ++e) {
-    layer.load[e] += routing.expert_offsets[e + 1] - routing.expert_offsets[e];
+    const int64_t load = routing.expert_offsets[e + 1] - routing.expert_offsets[e];
+    layer.load[e] += load;
+    watched.load[e] += load;
     layer.requested[e] += routing.requested[e];
+    watched.requested[e] += routing.requested[e];
   }
   if (!is_logged_) return;
   const ops::RoutingStatistics statistics = ops::compute_statistics(routing);
@@ -30,25 +39,54 @@ void ExpertStatistics::record(const std::string& name, const ops::Routing& routi
   layer.details["mean_combine_weight"] = statistics.mean_combine_weight;
 }
 
-void ExpertStatistics::warn_about_idle(const Layer& layer, const std::string& steps) {
-  std::string idle;
-  int64_t num_idle = 0;
-  for (size_t e = 0; e < layer.load.size(); ++e) {
-    if (layer.load[e] > 0) continue;
-    if (++num_idle <= 8) idle += (idle.empty() ? "" : ", ") + std::to_string(e);
-  }
-  if (num_idle == 0 || !warned_.insert(layer.name).second) return;
-  if (num_idle > 8) idle += ", ...";
-  log::warn(
-      "[train] {}: {} of {} experts took no token in steps {} (expert {}); told once a layer, the "
-      "loads are in metrics.jsonl",
-      layer.name, num_idle, layer.load.size(), steps, idle);
+namespace {
+
+// "expert 3" or "experts 3, 5"; the first few.
+std::string name_experts(const std::vector<int64_t>& experts) {
+  constexpr size_t kShown = 8;
+  std::string text = experts.size() == 1 ? "expert " : "experts ";
+  for (size_t i = 0; i < experts.size() && i < kShown; ++i)
+    text += (i ? ", " : "") + std::to_string(experts[i]);
+  return experts.size() > kShown ? text + ", ..." : text;
 }
 
-Json ExpertStatistics::take(const std::string& steps) {
+}  // namespace
+
+void ExpertStatistics::watch(int64_t step) {
+  if (num_watched_steps_++ == 0) first_watched_step_ = step;
+  if (num_watched_steps_ < kWatchedSteps) return;
+  num_watched_steps_ = 0;
+  for (auto& [name, layer] : watched_) {
+    std::vector<int64_t> dead, wanted;
+    bool is_some_unwanted = false;
+    for (size_t e = 0; e < layer.load.size(); ++e) {
+      const double share = static_cast<double>(layer.requested[e]) /
+                           static_cast<double>(std::max<int64_t>(1, layer.num_tokens));
+      if (layer.load[e] == 0) dead.push_back(static_cast<int64_t>(e));
+      if (share > 0.9) wanted.push_back(static_cast<int64_t>(e));
+      is_some_unwanted |= share < 0.1;
+    }
+    const std::string steps = fmt::format("{}: in steps {} to {}", name, first_watched_step_, step);
+    const bool is_collapsed = !wanted.empty() && is_some_unwanted;
+    if (!layer.is_told && is_collapsed)
+      log::warn(
+          "[train] {} nearly every token asked for {} of {}: the router has collapsed (told once a "
+          "layer; the loads are in metrics.jsonl)",
+          steps, name_experts(wanted), layer.load.size());
+    if (!layer.is_told && !dead.empty())
+      log::warn(
+          "[train] {} {} of {} took no token (told once a layer; the loads are in metrics.jsonl)",
+          steps, name_experts(dead), layer.load.size());
+    layer.is_told |= is_collapsed || !dead.empty();
+    layer.load.assign(layer.load.size(), 0);
+    layer.requested.assign(layer.requested.size(), 0);
+    layer.num_tokens = 0;
+  }
+}
+
+Json ExpertStatistics::take() {
   Json result = Json::object();
   for (const Layer& layer : layers_) {
-    warn_about_idle(layer, steps);
     const int64_t kept = std::accumulate(layer.load.begin(), layer.load.end(), int64_t{0});
     const int64_t requested =
         std::accumulate(layer.requested.begin(), layer.requested.end(), int64_t{0});

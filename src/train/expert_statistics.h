@@ -1,7 +1,7 @@
 // Which expert took how many tokens, over a window of steps.
 #pragma once
 
-#include <set>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,9 +19,13 @@ class ExpertStatistics : public nn::RoutingSink {
   void begin_step(bool is_logged) { is_logged_ = is_logged; }
   void record(const std::string& layer, const ops::Routing& routing) override;
 
-  // The window as {layer: {...}}, which then starts anew. Warns once a layer about experts that
-  // took no token; `steps` ("11 to 20") is for that text.
-  Json take(const std::string& steps);
+  // The window as {layer: {...}}, which then starts anew.
+  Json take();
+  // After the pass of a step. Every kWatchedSteps it warns, once a layer, of dead experts, which
+  // took no token in all that time, and of collapse: an expert that nine of ten tokens ask for
+  // while others are asked for by less than one of ten.
+  void watch(int64_t step);
+  static constexpr int64_t kWatchedSteps = 20;
 
   // An unfinished window, for a checkpoint.
   Json to_json() const;
@@ -33,11 +37,16 @@ class ExpertStatistics : public nn::RoutingSink {
     std::vector<int64_t> load, requested;
     Json details = Json::object();  // of the logged step
   };
+  struct Watched {
+    std::vector<int64_t> load, requested;
+    int64_t num_tokens = 0;
+    bool is_told = false;
+  };
   Layer& find_layer(const std::string& name, int64_t num_experts);
-  void warn_about_idle(const Layer& layer, const std::string& steps);
 
-  std::vector<Layer> layers_;  // in the order of the forward pass
-  std::set<std::string> warned_;
+  std::vector<Layer> layers_;               // in the order of the forward pass
+  std::map<std::string, Watched> watched_;  // by layer
+  int64_t first_watched_step_ = 0, num_watched_steps_ = 0;
   bool is_logged_ = false;
 };
 

@@ -192,6 +192,7 @@ class Loop {
 
     counts_ = after;
     loss_ = values.front().second;
+    experts_.watch(counts_.step);
     window_.add(values);
     window_.add_seconds(seconds_since(start), of_step);
     if (is_logged) write_metrics(learning_rate);
@@ -245,9 +246,7 @@ class Loop {
 
   void write_metrics(double learning_rate) {
     Json line = window_.to_line(counts_, learning_rate);
-    if (loaded_.model->config().is_sparse())
-      line["experts"] = experts_.take(fmt::format(
-          "{} to {}", counts_.step - (counts_.step - 1) % config_.log_every, counts_.step));
+    if (loaded_.model->config().is_sparse()) line["experts"] = experts_.take();
     metrics_->append(line.dump());
     final_loss_ = window_.mean("loss");
     window_.clear();

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "support/temporary_folder.h"
+#include "train/expert_statistics.h"
 #include "train/tiny.h"
 
 namespace flanmoe::train {
@@ -383,18 +384,26 @@ TEST_F(Trainer, WarnsOnceOfExpertsWithoutTokens) {
     at::Tensor(parameter.tensor).requires_grad_(false);
   }
   Config config = tiny_config();
-  config.log_every = 2;
+  config.steps = 2 * ExpertStatistics::kWatchedSteps;
   train(loaded, config, tiny_job(folder_ / "out"));
   // all logits are equal: every token takes experts 0 and 1
   int num_layers = 0;
   for (const std::string& warning : warnings) {
     if (warning.find("took no token") == std::string::npos) continue;
     ++num_layers;
-    EXPECT_NE(warning.find("2 of 4 experts took no token in steps 1 to 2 (expert 2, 3)"),
+    EXPECT_NE(warning.find("block.1.layer." + std::string(num_layers == 1 ? "2" : "1") +
+                           ": in steps 1 to 20 experts 2, 3 of 4 took no token"),
               std::string::npos)
         << warning;
   }
   EXPECT_EQ(num_layers, 2);
+  EXPECT_EQ(std::count_if(warnings.begin(), warnings.end(),
+                          [](const std::string& warning) {
+                            return warning.find(
+                                       "asked for experts 0, 1 of 4: the router has "
+                                       "collapsed") != std::string::npos;
+                          }),
+            2);
 }
 
 TEST_F(Trainer, RefusesAConfigThatCannotBeRight) {
