@@ -167,6 +167,43 @@ INSTANTIATE_TEST_SUITE_P(Cases, GoldenModel,
                                            Case{"switch-tiny-drop", "config.json"}),
                          case_name);
 
+// A Switch folder as google/switch-base-8 is published: pytorch_model.bin, copies of the embedding.
+TEST(GoldenSwitchBin, LoadsAndComputesAsTransformers) {
+  const at::NoGradGuard no_grad;
+  const std::string folder = testing::golden_folder("switch-bin");
+  const checkpoint::NamedTensors expected =
+      checkpoint::load_safetensors(folder + "/expected.safetensors");
+  const LoadedModel loaded = load_model(folder);
+  EXPECT_EQ(loaded.model->config().encoder_sparse_layers, (std::vector<int64_t>{1, 3}));
+  EXPECT_EQ(loaded.model->config().decoder_sparse_layers, (std::vector<int64_t>{1}));
+  EXPECT_TRUE(loaded.model->config().has_tied_embeddings);
+  const auto logits = [&](const Model& model) {
+    ModelInput input;
+    input.input_ids_BL = expected.at("input_ids");
+    input.encoder = nn::make_layout(2, 8);
+    input.decoder_input_ids_BM = expected.at("decoder_input_ids");
+    input.decoder = nn::make_layout(2, 4);
+    nn::Context context;
+    return model.forward(input, context);
+  };
+  EXPECT_EQ(compare(logits(*loaded.model), expected.at("logits"), 1e-5), "");
+  // Its experts drop tokens, and it comes back from our own folder as what it is.
+  const TemporaryFolder saved;
+  save_model(saved / "model", *loaded.model, nullptr);
+  EXPECT_TRUE(is_switch_expressible(load_model_config(saved / "model")));
+  EXPECT_EQ(
+      testing::compare_bits(logits(*load_model(saved / "model").model), logits(*loaded.model)), "");
+  Model dropless(
+      [&] {
+        ModelConfig config = loaded.model->config();
+        config.moe.is_dropless = true;
+        return config;
+      }(),
+      std::nullopt);
+  fill_from_named_tensors(dropless, to_named_tensors(*loaded.model), "golden");
+  EXPECT_NE(compare(logits(dropless), expected.at("logits"), 1e-3), "");
+}
+
 // ---- gradients
 
 class GoldenGradients : public GoldenModel {};

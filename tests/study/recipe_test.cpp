@@ -66,6 +66,18 @@ int64_t steps_of(const Recipe& recipe, const std::string& stage) {
   return recipe.find(stage).stage->config().find("train")->find("steps")->integer;
 }
 
+// So that another router does not train the dense arms again.
+TEST(Recipe, ADenseInitHasNothingOfTheMoeTable) {
+  const std::string path = FLANMOE_SOURCE_DIR "/recipes/quickstart.toml";
+  const Recipe plain = load_recipe(path, {}), other = load_recipe(path, {"moe.router=switch"});
+  const auto text = [](const Recipe& recipe, const char* stage) {
+    return to_toml(recipe.find(stage).stage->config());
+  };
+  EXPECT_EQ(text(plain, "init"), text(other, "init"));
+  EXPECT_NE(text(plain, "upcycle"), text(other, "upcycle"));
+  EXPECT_NE(text(other, "upcycle").find("router = \"switch\""), std::string::npos);
+}
+
 TEST(Recipe, PutsEveryStageBehindThoseItNeeds) {
   const Recipe recipe = parse(kRecipe);
   EXPECT_EQ(order_of(recipe),

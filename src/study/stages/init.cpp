@@ -40,7 +40,13 @@ class InitStage final : public Stage {
     require(*this, config_.vocabulary, "vocabulary", "the name of a vocabulary stage");
   }
   StageOutput output() const override { return StageOutput::Model; }
-  ConfigNode config() const override { return to_config_node(config_); }
+  // What a dense model has nothing of does not count as a change of it.
+  ConfigNode config() const override {
+    ConfigNode node = to_config_node(config_);
+    if (!config_.is_sparse)
+      std::erase_if(node.entries, [](const auto& entry) { return entry.first == "sparse"; });
+    return node;
+  }
   std::vector<StageInput> inputs() const override {
     return {{.name = "vocabulary",
              .value = config_.vocabulary,
