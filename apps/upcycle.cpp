@@ -4,6 +4,7 @@
 #include "common.h"
 #include "convert/upcycle.h"
 #include "model/accounting.h"
+#include "model/describe.h"
 #include "verbs.h"
 
 namespace flanmoe::apps {
@@ -42,7 +43,8 @@ Verb add_upcycle(Options options) {
           "{}: {} experts in {} encoder and {} decoder layers, router {}; {} parameters, {} active "
           "a token\n",
           state->out, config.moe.num_experts, config.encoder_sparse_layers.size(),
-          config.decoder_sparse_layers.size(), config.moe.router, counts.total, counts.active));
+          config.decoder_sparse_layers.size(), model::describe_routers(config), counts.total,
+          counts.active));
   };
 }
 

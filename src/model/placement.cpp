@@ -39,7 +39,8 @@ std::vector<int64_t> place(const Placement& shared, const StackPlacement& stack,
     if (every < 1)
       fail(ErrorCode::InvalidConfig, "[{}] expected at least 1, found {}",
            key(stack.every.has_value(), "every"), every);
-    const int64_t offset = stack.offset.value_or(shared.offset);
+    // with a stride of one there is nothing to choose
+    const int64_t offset = every == 1 ? 0 : stack.offset.value_or(shared.offset);
     if (offset < -1 || offset >= every)
       fail(ErrorCode::InvalidConfig, "[{}] expected -1 to {} (every is {}), found {}",
            key(stack.offset.has_value(), "offset"), every - 1, every, offset);

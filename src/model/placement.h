@@ -55,7 +55,8 @@ struct Placement {
   template <class Visitor>
   void visit(Visitor& v) {
     v("every", every, "layer i is sparse iff i % every == offset");
-    v("offset", offset, "which layer of a stride; -1: the last one, 1: as transformers has it");
+    v("offset", offset,
+      "which layer of a stride; -1: the last one, 1: as transformers (and preset hf) has it");
     v("encoder", encoder, "which layers of the encoder");
     v("decoder", decoder, "which layers of the decoder");
   }
@@ -75,14 +76,16 @@ struct SparseLayers {
   template <class Visitor>
   void visit(Visitor& v) {
     v("moe", moe, "the encoder's sparse layers, and what the decoder's start from");
-    if (was_given(v, "moe")) decoder_moe = moe::decoder_default(moe);
+    if (was_given(v, "moe")) set_moe(moe);
     v("decoder_moe", decoder_moe, "the decoder's sparse layers");
     placement.visit(v);
   }
-  // Of both stacks; the decoder's are moe::decoder_default().
+  // Of both stacks; the decoder's are moe::decoder_default(), and the preset says which layer of a
+  // stride is sparse.
   void set_moe(const moe::Config& config) {
     moe = config;
     decoder_moe = moe::decoder_default(config);
+    placement.offset = config.preset == moe::Preset::Hf ? 1 : -1;
   }
 
   // `dense` with these layers. Throws InvalidArgument, naming `where`, where it is sparse already

@@ -63,5 +63,18 @@ TEST(Placement, NamesTheKeyThatIsWrong) {
   expect("did you mean 'last-half'", "[decoder]\nkind = 'last-hlf'");
 }
 
+TEST(SparseLayers, TakeTheLayerOfAStrideFromThePreset) {
+  const auto layers = [](const std::string& toml) {
+    SparseLayers sparse;
+    parse_config(parse_toml(toml, "test"), "x", sparse);
+    return sparse.placement.encoder_layers(12, "x");
+  };
+  EXPECT_EQ(layers("every = 4"), (std::vector<int64_t>{3, 7, 11}));
+  EXPECT_EQ(layers("every = 4\nmoe.preset = 'flaxformer'"), (std::vector<int64_t>{3, 7, 11}));
+  EXPECT_EQ(layers("every = 4\nmoe.preset = 'hf'"), (std::vector<int64_t>{1, 5, 9}));
+  EXPECT_EQ(layers("every = 4\noffset = 2\nmoe.preset = 'hf'"), (std::vector<int64_t>{2, 6, 10}));
+  EXPECT_EQ(layers("every = 1\nmoe.preset = 'hf'").size(), 12u);
+}
+
 }  // namespace
 }  // namespace flanmoe::model

@@ -34,7 +34,7 @@ class InitStage final : public Stage {
       : Stage(name, "init") {
     config_.seed = *sections.seed;
     config_.shape = sections.model.shape;
-    config_.sparse.moe = sections.moe;
+    config_.sparse.set_moe(sections.moe);
     config_.sparse.decoder_moe = sections.decoder_moe;
     parse_stage(*this, table, config_);
     require(*this, config_.vocabulary, "vocabulary", "the name of a vocabulary stage");

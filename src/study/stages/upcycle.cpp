@@ -24,7 +24,7 @@ class UpcycleStage final : public Stage {
   UpcycleStage(const std::string& name, const ConfigNode& table, const Sections& sections)
       : Stage(name, "upcycle") {
     config_.upcycle.seed = *sections.seed;
-    config_.upcycle.moe = sections.moe;
+    config_.upcycle.set_moe(sections.moe);
     config_.upcycle.decoder_moe = sections.decoder_moe;
     parse_stage(*this, table, config_);
     input_ = make_model_input(*this, config_.model, sections);
