@@ -109,6 +109,23 @@ FLANMOE_SETTER(std::vector<int64_t>);
 FLANMOE_SETTER(std::vector<double>);
 FLANMOE_SETTER(std::vector<std::string>);
 #undef FLANMOE_SETTER
+void Options::entries(const std::string& name,
+                      std::function<void(const std::string& key, const std::string& text)> set,
+                      const std::string& help) {
+  const auto set_all = [set, name](const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) {
+      const size_t equals = text.find('=');
+      if (equals == std::string::npos || equals == 0)
+        fail(ErrorCode::InvalidArgument, "--{} '{}': expected KEY=VALUE", name, text);
+      set(text.substr(0, equals), text.substr(equals + 1));
+    }
+  };
+  app_.add_option_function<std::vector<std::string>>(dashed(name), set_all, help)
+      ->take_all()
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
+}
 void Options::choice(const std::string& name, const std::vector<std::string>& names,
                      const std::string& present, std::function<void(const std::string&)> set,
                      const std::string& help) {

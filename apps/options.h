@@ -45,6 +45,10 @@ class Options {
   template <class Value>
   void setter(const std::string& name, const std::optional<Value>& present,
               std::function<void(const Value&)> set, const std::string& help);
+  // KEY=VALUE, may be given several times.
+  void entries(const std::string& name,
+               std::function<void(const std::string& key, const std::string& text)> set,
+               const std::string& help);
   void choice(const std::string& name, const std::vector<std::string>& names,
               const std::string& present, std::function<void(const std::string&)> set,
               const std::string& help);
@@ -104,6 +108,17 @@ struct FieldVisitor {
                          aliases, found == prefixes.end() ? std::string(name) : found->second,
                          given,   place};
       field.visit(inner);
+    } else if constexpr (config_detail::is_map<Field>::value) {
+      const auto set_entry = [given = given, place](const std::string& key,
+                                                    const std::string& text) {
+        ConfigNode* node = given.get();
+        for (const std::string& part : place) node = &(*node)[part];
+        if constexpr (std::is_same_v<typename Field::mapped_type, std::string>)
+          (*node)[key] = ConfigNode::make_string(text);
+        else
+          apply_override(*node, key + "=" + text);
+      };
+      options.entries(option_name(name), set_entry, help);
     } else if constexpr (config_detail::is_optional<Field>::value) {
       options.setter<typename Field::value_type>(option_name(name), field, set, help);
     } else {

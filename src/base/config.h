@@ -9,7 +9,8 @@
 //
 // Parsing, printing, --help and the docs come from that one list. Field types: bool, int64_t,
 // double, std::string, an enum with EnumNames, std::vector<int64_t | double | std::string>,
-// std::optional of a scalar, another Config (a TOML table) and std::vector<Config> (an array of
+// std::optional of a scalar, std::map of names to strings or numbers (a table of the user's own
+// keys), another Config (a TOML table) and std::vector<Config> (an array of
 // tables).
 //
 // Where the defaults of later keys hang on earlier ones, visit() asks was_given() between them:
@@ -20,6 +21,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -63,6 +65,10 @@ template <class T>
 struct is_vector : std::false_type {};
 template <class T>
 struct is_vector<std::vector<T>> : std::true_type {};
+template <class T>
+struct is_map : std::false_type {};
+template <class T>
+struct is_map<std::map<std::string, T>> : std::true_type {};
 
 // Scalars. Throw InvalidConfig with `path`, what was found and what was expected.
 void read(const ConfigNode& node, const std::string& path, bool& value);
@@ -101,6 +107,17 @@ void read(const ConfigNode& node, const std::string& path, std::vector<T>& value
     T element{};
     read(node.elements[i], path + "[" + std::to_string(i) + "]", element);
     value.push_back(std::move(element));
+  }
+}
+
+template <class T>
+void read(const ConfigNode& node, const std::string& path, std::map<std::string, T>& values) {
+  expect_kind(node, path, ConfigNode::Kind::Table);
+  values.clear();
+  for (const auto& [key, entry] : node.entries) {
+    T value{};
+    read(entry, path + "." + key, value);
+    values[key] = std::move(value);
   }
 }
 
@@ -153,6 +170,13 @@ ConfigNode write(const std::vector<T>& values) {
   ConfigNode node;
   node.kind = ConfigNode::Kind::Array;
   for (const T& value : values) node.elements.push_back(write(value));
+  return node;
+}
+
+template <class T>
+ConfigNode write(const std::map<std::string, T>& values) {
+  ConfigNode node;
+  for (const auto& [key, value] : values) node[key] = write(value);
   return node;
 }
 

@@ -124,7 +124,7 @@ Example make_example(const std::string& name, Split split, TemplateSet templates
     FLANMOE_ASSERT(found != example.choices.end());
     example.answer_index = found - example.choices.begin();
   }
-  example.fields = std::move(draft.fields);
+  for (const auto& [field, value] : draft.fields) example.fields[field] = value;
   example.template_name = fmt::format("{}{}", is_seen ? "seen_" : "unseen_", template_index);
   example.where = "builtin:" + example.id;
   return example;

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
+
+#include "base/json.h"
 
 namespace flanmoe::data {
 
@@ -13,15 +14,21 @@ struct Example {
   std::string task;  // "" where the source has none
   std::string cluster;
   std::string split;  // "train", "validation", "test" or ""
+  std::string lang;   // ISO 639-1, "mul" or ""
   std::string inputs;
   std::string targets;
-  std::vector<std::string> choices;           // empty where the example has none
-  int64_t answer_index = -1;                  // with choices
-  std::vector<std::string> references;        // all accepted answers; empty: `targets` alone
-  std::map<std::string, std::string> fields;  // raw columns, for templates
+  std::vector<std::string> choices;     // empty where the example has none
+  int64_t answer_index = -1;            // with choices
+  std::vector<std::string> references;  // all accepted answers; empty: `targets` alone
+  std::string rationale;                // a worked solution, chain of thought or explanation; or ""
+  Json fields = Json::object();         // raw columns of any JSON type, for templates
   std::string template_name;
   std::string where;  // "file.jsonl:12", for messages
 };
+
+// A raw column as a plain template shows it: text as it is, numbers as JSON writes them, true and
+// false as True and False, null as "", lists joined with ", ", objects as JSON.
+std::string field_text(const Json& value);
 
 // Token ids, each list with </s> at its end.
 struct TokenizedExample {

@@ -63,11 +63,6 @@ std::vector<std::string> read_texts(const Json& line, const char* key, const std
   return texts;
 }
 
-// A raw column as text: strings as they are, everything else as JSON.
-std::string to_text(const Json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump();
-}
-
 // Every data file that `path` names.
 std::vector<std::string> expand(const std::string& path, bool (*is_wanted)(const std::string&),
                                 const char* wanted) {
@@ -93,13 +88,15 @@ Example parse_example(const Json& line, const std::string& where, bool requires_
       requires_targets ? require_text(line, "targets", where) : read_text(line, "targets", where);
   if (const Json* id = find(line, "id")) {
     if (!id->is_string() && !id->is_number()) fail_type(where, "id", "a string", *id);
-    example.id = to_text(*id);
+    example.id = field_text(*id);
   } else {
     example.id = where;
   }
   example.task = read_text(line, "task", where);
   example.cluster = read_text(line, "cluster", where);
   example.split = read_text(line, "split", where);
+  example.lang = read_text(line, "lang", where);
+  example.rationale = read_text(line, "rationale", where);
   example.template_name = read_text(line, "template", where);
   example.choices = read_texts(line, "choices", where);
   example.references = read_texts(line, "references", where);
@@ -118,7 +115,7 @@ Example parse_example(const Json& line, const std::string& where, bool requires_
   }
   if (const Json* fields = find(line, "fields")) {
     if (!fields->is_object()) fail_type(where, "fields", "an object", *fields);
-    for (const auto& [name, value] : fields->items()) example.fields[name] = to_text(value);
+    example.fields = *fields;
   }
   return example;
 }
@@ -151,13 +148,12 @@ Json to_json(const Example& example) {
   if (!example.choices.empty()) line["choices"] = example.choices;
   if (example.answer_index >= 0) line["answer_index"] = example.answer_index;
   if (!example.references.empty()) line["references"] = example.references;
-  if (!example.fields.empty()) {
-    Json& fields = line["fields"] = Json::object();
-    for (const auto& [name, value] : example.fields) fields[name] = value;
-  }
+  if (!example.rationale.empty()) line["rationale"] = example.rationale;
+  if (!example.fields.empty()) line["fields"] = example.fields;
   if (!example.template_name.empty()) line["template"] = example.template_name;
   if (!example.cluster.empty()) line["cluster"] = example.cluster;
   if (!example.split.empty()) line["split"] = example.split;
+  if (!example.lang.empty()) line["lang"] = example.lang;
   return line;
 }
 

@@ -8,24 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "data/example.h"
+#include "data/source.h"
 
 namespace flanmoe::data {
-
-// One source of examples of one task. `size()` < 0 means endless.
-class Source {
- public:
-  virtual ~Source() = default;
-  virtual std::string task() const = 0;
-  virtual std::string cluster() const = 0;
-  virtual int64_t size() const = 0;
-  virtual Example get(uint64_t index) const = 0;
-};
-
-// Opens what a user names: "builtin:train" (every training task of the built-in collection),
-// "builtin:TASK", a .jsonl(.gz) file or a folder of them (one Source a task named in the lines; the
-// file's stem where lines have none). `seed` is that of the generated examples.
-std::vector<std::shared_ptr<const Source>> open_sources(const std::string& spec, uint64_t seed);
 
 struct MixtureConfig {
   int64_t max_examples = 30000;  // cap of examples-proportional mixing (`facts.md` item 14);

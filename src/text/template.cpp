@@ -62,23 +62,38 @@ Template::Template(std::string_view source, const std::string& where) : source_(
   if (!literal.empty()) parts_.push_back({false, std::move(literal)});
 }
 
-std::string Template::render(const std::map<std::string, std::string>& fields) const {
+std::string Template::render(
+    const std::function<std::optional<std::string>(const std::string&)>& find,
+    const std::function<std::vector<std::string>()>& known_names) const {
   std::string result;
   for (const Part& part : parts_) {
     if (!part.is_field) {
       result += part.text;
       continue;
     }
-    const auto found = fields.find(part.text);
-    if (found == fields.end()) {
-      std::vector<std::string> names;
-      for (const auto& [name, value] : fields) names.push_back(name);
+    const std::optional<std::string> value = find(part.text);
+    if (!value) {
+      const std::vector<std::string> names = known_names();
       fail(ErrorCode::NotFound, "[template] no field '{}' for '{}'{}", part.text, shorten(source_),
            names.empty() ? std::string(" (there are no fields)") : suggestion(part.text, names));
     }
-    result += found->second;
+    result += *value;
   }
   return result;
+}
+
+std::string Template::render(const std::map<std::string, std::string>& fields) const {
+  return render(
+      [&](const std::string& name) -> std::optional<std::string> {
+        const auto found = fields.find(name);
+        if (found == fields.end()) return std::nullopt;
+        return found->second;
+      },
+      [&] {
+        std::vector<std::string> names;
+        for (const auto& [name, value] : fields) names.push_back(name);
+        return names;
+      });
 }
 
 }  // namespace flanmoe::text

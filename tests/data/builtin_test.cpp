@@ -51,6 +51,12 @@ std::string without_fields(const std::string& source) {
 
 using Fields = std::map<std::string, std::string>;
 
+Fields texts_of(const Example& example) {
+  Fields fields;
+  for (const auto& [name, value] : example.fields.items()) fields[name] = field_text(value);
+  return fields;
+}
+
 const std::map<std::string, std::string>& kinds() {
   static const std::map<std::string, std::string> table = [] {
     const std::vector<std::pair<std::string, std::string>> lists = {
@@ -242,7 +248,7 @@ TEST(Builtin, TheHeldOutStoriesAndQuestionsAreNotInTheCorpus) {
     for (uint64_t i = 0; i < 300; ++i) {
       const Example example = make_example(
           task.name, Split::Evaluation, i % 2 == 0 ? TemplateSet::Seen : TemplateSet::Unseen, 1, i);
-      EXPECT_EQ(corpus.find(example.fields.at("story")), std::string::npos) << example.inputs;
+      EXPECT_EQ(corpus.find(example.fields.at("story").get<std::string>()), std::string::npos) << example.inputs;
     }
   }
   // And no instruction of any task, whole.
@@ -260,8 +266,8 @@ TEST(Builtin, EveryAnswerFollowsFromTheFields) {
       for (TemplateSet templates : {TemplateSet::Seen, TemplateSet::Unseen})
         for (uint64_t i = 0; i < kExamples; ++i) {
           const Example example = make_example(task.name, split, templates, 3, i);
-          ASSERT_EQ(solve(task.name, example.fields), example.targets) << example.inputs;
-          for (const auto& [name, value] : example.fields)
+          ASSERT_EQ(solve(task.name, texts_of(example)), example.targets) << example.inputs;
+          for (const auto& [name, value] : texts_of(example))
             if (name != "options" || example.inputs.find("options") != std::string::npos) {
               ASSERT_NE(example.inputs.find(value), std::string::npos)
                   << example.inputs << " lacks " << name;
@@ -272,10 +278,10 @@ TEST(Builtin, EveryAnswerFollowsFromTheFields) {
 TEST(Builtin, TheCheckerObjectsToAWrongAnswer) {
   for (const TaskInfo& task : tasks()) {
     const Example example = make_example(task.name, Split::Train, TemplateSet::Seen, 3, 0);
-    EXPECT_NE(solve(task.name, example.fields), example.targets + "s");
+    EXPECT_NE(solve(task.name, texts_of(example)), example.targets + "s");
     if (example.choices.empty()) continue;
     const auto wrong = static_cast<size_t>(example.answer_index + 1) % example.choices.size();
-    EXPECT_NE(solve(task.name, example.fields), example.choices[wrong]);
+    EXPECT_NE(solve(task.name, texts_of(example)), example.choices[wrong]);
   }
 }
 
@@ -311,7 +317,7 @@ TEST(Builtin, TrainAndEvaluationShareNoInstance) {
     auto contents = [&](Split split, uint64_t seed) {
       std::set<Fields> result;
       for (uint64_t i = 0; i < 3000; ++i) {
-        Fields fields = make_example(task.name, split, TemplateSet::Seen, seed, i).fields;
+        Fields fields = texts_of(make_example(task.name, split, TemplateSet::Seen, seed, i));
         // The order of options does not make another instance.
         for (const char* name : {"options", "words"})
           if (fields.count(name) > 0 && task.cluster == "topics") {
@@ -370,7 +376,7 @@ TEST(Builtin, HalfOfTheHeldOutChoicesAreInTheStoryAndBothFactsAreAskedFor) {
       std::vector<std::pair<size_t, std::string>> found;
       for (const std::string& choice : example.choices) {
         std::smatch match;
-        const std::string& story = example.fields.at("story");
+        const std::string& story = example.fields.at("story").get<std::string>();
         if (std::regex_search(story, match, std::regex("\\b" + choice + "\\b")))
           found.emplace_back(match.position(0), choice);
       }

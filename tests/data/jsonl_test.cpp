@@ -58,7 +58,8 @@ TEST_F(Jsonl, ReadsEveryKeyOfTheSchema) {
   EXPECT_EQ(example.choices, (std::vector<std::string>{"y", "z"}));
   EXPECT_EQ(example.answer_index, 0);
   EXPECT_EQ(example.references, (std::vector<std::string>{"y", "yy"}));
-  EXPECT_EQ(example.fields.at("n"), "3");
+  EXPECT_EQ(example.fields.at("n"), 3);
+  EXPECT_EQ(field_text(example.fields.at("n")), "3");
   EXPECT_EQ(example.fields.at("s"), "w");
   EXPECT_EQ(example.template_name, "p");
   EXPECT_EQ(example.where, "f.jsonl:3");
