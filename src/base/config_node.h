@@ -22,6 +22,13 @@ struct ConfigNode {
   bool boolean = false;
   std::string where;  // "recipes/x.toml:12" or "--set a.b"
 
+  ConfigNode();  // these are defined in the .cpp: clang 14 instantiates ~vector of itself too early
+  ConfigNode(const ConfigNode&);
+  ConfigNode(ConfigNode&&) noexcept;
+  ConfigNode& operator=(const ConfigNode&);
+  ConfigNode& operator=(ConfigNode&&) noexcept;
+  ~ConfigNode();
+
   const ConfigNode* find(std::string_view key) const;
   ConfigNode* find(std::string_view key);
   // The entry, made (as an empty table) where it is missing.

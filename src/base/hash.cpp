@@ -41,6 +41,10 @@ std::string hash_text(std::string_view text) {
   return Hasher().add(text).hex();
 }
 
+uint64_t hash64(std::string_view bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
 std::string hash_file(const std::string& path) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {

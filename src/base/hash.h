@@ -1,6 +1,7 @@
 // Content hashes (XXH3, 128 bits, as 32 hex digits) for caching and records; not for security.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,8 @@ class Hasher {
 };
 
 std::string hash_text(std::string_view text);
+// 64 bits of XXH3.
+uint64_t hash64(std::string_view bytes);
 std::string hash_file(const std::string& path);
 // Of a file, or of every file below a folder with its relative path.
 std::string hash_path(const std::string& path);

@@ -10,6 +10,8 @@ namespace flanmoe {
 namespace {
 
 constexpr size_t kMaxMessage = 300;
+// What walks a document later does so by recursion.
+constexpr int kMaxDepth = 256;
 
 // Without nlohmann's "[json.exception.parse_error.101] ", and short even where the text around is
 // not.
@@ -25,9 +27,34 @@ std::string shorten(std::string message) {
   return message;
 }
 
+// How deep brackets and braces nest, outside strings.
+int nesting_depth(std::string_view text) {
+  int depth = 0, deepest = 0;
+  bool is_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (is_string) {
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        is_string = false;
+    } else if (c == '"') {
+      is_string = true;
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++depth);
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& where) {
+  if (nesting_depth(text) > kMaxDepth)
+    fail(ErrorCode::CorruptFile, "{}: lists and objects nest deeper than {} levels", where,
+         kMaxDepth);
   try {
     return Json::parse(text.begin(), text.end());
   } catch (const nlohmann::json::exception& error) {
