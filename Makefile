@@ -4,13 +4,15 @@ JOBS ?= $(shell nproc)
 # Warnings are errors where CI is set (as in CMakeLists.txt; here so that a build folder follows a change of it).
 WERROR ?= $(if $(filter-out 0 false off no,$(CI)),ON,OFF)
 
+FUZZ_SECONDS ?= 600
+
 # $(call configure,PRESET,FOLDER): only where the folder is new, the presets changed, or WERROR did. Other changes ninja notices itself.
 define configure
 @if ! grep -qs '^FLANMOE_WERROR:BOOL=$(WERROR)$$' $(2)/CMakeCache.txt || ! [ $(2)/build.ninja -nt CMakePresets.json ]; then \
   cmake --preset $(1) -DFLANMOE_WERROR=$(WERROR); fi
 endef
 
-.PHONY: all test quickstart setup asan debug cuda format tidy clean help
+.PHONY: all test quickstart setup asan debug fuzz cuda format tidy clean help
 
 all: setup  ## build/flanmoe (the default)
 	$(call configure,release,build)
@@ -35,6 +37,11 @@ debug: setup  ## an unoptimised build in build-debug
 	$(call configure,debug,build-debug)
 	@cmake --build --preset debug -j $(JOBS)
 
+fuzz: setup  ## run every fuzz target of fuzz/ for FUZZ_SECONDS (600); needs clang
+	$(call configure,fuzz,build-fuzz)
+	@cmake --build --preset fuzz -j $(JOBS)
+	@tools/fuzz --seconds $(FUZZ_SECONDS)
+
 cuda: setup  ## compile the CUDA kernels (needs nvcc, but no GPU)
 	$(call configure,cuda,build-cuda)
 	@cmake --build --preset cuda-objects -j $(JOBS)
@@ -49,7 +56,7 @@ tidy: all  ## clang-tidy over src/ and apps/
 	  xargs -r -n 1 -P $(JOBS) clang-tidy -p build --quiet --extra-arg=-fno-openmp
 
 clean:  ## remove the build folders (the cache of tools/setup stays)
-	rm -rf build build-debug build-asan build-cuda
+	rm -rf build build-debug build-asan build-fuzz build-cuda
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

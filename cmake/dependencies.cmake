@@ -7,6 +7,7 @@ find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(ICU REQUIRED COMPONENTS uc)
 add_library(flanmoe::cli11 ALIAS CLI11::CLI11)
 
 # Makes flanmoe::<name> from a header and libraries; for packages without a CMake file of their own.
@@ -31,7 +32,9 @@ flanmoe_import(tomlplusplus libtomlplusplus-dev toml++/toml.h)
 target_compile_definitions(flanmoe_tomlplusplus INTERFACE TOML_HEADER_ONLY=1)
 flanmoe_import(xxhash libxxhash-dev xxhash.h xxhash)
 flanmoe_import(sentencepiece libsentencepiece-dev sentencepiece_processor.h sentencepiece sentencepiece_train)
+flanmoe_import(yaml_cpp libyaml-cpp-dev yaml-cpp/yaml.h yaml-cpp)
 
 # What each folder of src/ needs from outside, beside torch.
 set(FLANMOE_EXTERNAL_base nlohmann_json::nlohmann_json flanmoe::tomlplusplus fmt::fmt spdlog::spdlog ZLIB::ZLIB flanmoe::xxhash Threads::Threads)
-set(FLANMOE_EXTERNAL_text flanmoe::sentencepiece)
+set(FLANMOE_EXTERNAL_text flanmoe::sentencepiece ICU::uc)
+set(FLANMOE_EXTERNAL_data flanmoe::yaml_cpp)

@@ -43,7 +43,8 @@ function(flanmoe_add_test_program folder)
   endif()
   flanmoe_set_up_program(${target})
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 TEST_PREFIX "${folder}/"
-    WORKING_DIRECTORY ${CMAKE_BINARY_DIR} PROPERTIES TIMEOUT 900 LABELS ${folder} ENVIRONMENT OMP_WAIT_POLICY=passive)
+    WORKING_DIRECTORY ${CMAKE_BINARY_DIR} PROPERTIES TIMEOUT 900 LABELS ${folder}
+    ENVIRONMENT "OMP_WAIT_POLICY=passive;FLANMOE_CACHE=${CMAKE_BINARY_DIR}/test-cache")
 endfunction()
 
 function(flanmoe_add_tests)
@@ -68,6 +69,6 @@ function(flanmoe_add_tests)
     get_filename_component(name ${script} NAME_WE)
     add_test(NAME scripts/${name} COMMAND bash ${script} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
     set_tests_properties(scripts/${name} PROPERTIES TIMEOUT 1800 LABELS scripts
-      ENVIRONMENT "OMP_WAIT_POLICY=passive;FLANMOE_BINARY=${CMAKE_BINARY_DIR}/flanmoe;FLANMOE_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
+      ENVIRONMENT "OMP_WAIT_POLICY=passive;FLANMOE_CACHE=${CMAKE_BINARY_DIR}/test-cache;FLANMOE_BINARY=${CMAKE_BINARY_DIR}/flanmoe;FLANMOE_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
   endforeach()
 endfunction()
