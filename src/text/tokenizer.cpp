@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "text/sentencepiece_log.h"
 #include "text/tokenizer_json.h"
-#include "text/unigram.h"
+#include "text/word_encoder.h"
 
 namespace flanmoe::text {
 namespace {
@@ -169,35 +169,48 @@ class ProtoFields {
 
 // What the library does not tell of a ModelProto.
 struct ModelFacts {
-  bool is_unigram = true;     // trainer_spec.model_type
-  std::string_view charsmap;  // normalizer_spec.precompiled_charsmap
+  bool is_unigram = true;         // trainer_spec.model_type
+  bool has_user_defined = false;  // pieces that the normaliser leaves as they are
+  NormalizerSpec normalizer;
 };
 
 ModelFacts read_model_facts(std::string_view model_bytes) {
-  constexpr uint64_t kTrainerSpec = 2, kModelType = 3, kUnigram = 1, kNormalizerSpec = 3,
-                     kCharsmap = 2;
+  constexpr uint64_t kPieces = 1, kType = 3, kUserDefined = 4;
+  constexpr uint64_t kTrainerSpec = 2, kModelType = 3, kUnigram = 1, kSpaceAsSuffix = 24;
+  constexpr uint64_t kNormalizerSpec = 3, kCharsmap = 2, kDummyPrefix = 3, kExtraWhitespace = 4,
+                     kEscape = 5;
   ModelFacts facts;
   for (ProtoFields model(model_bytes); model.next();) {
+    if (model.field() == kPieces)
+      for (ProtoFields piece(model.content()); piece.next();)
+        if (piece.field() == kType && piece.value() == kUserDefined) facts.has_user_defined = true;
     if (model.field() == kTrainerSpec)
-      for (ProtoFields spec(model.content()); spec.next();)
+      for (ProtoFields spec(model.content()); spec.next();) {
         if (spec.field() == kModelType) facts.is_unigram = spec.value() == kUnigram;
+        if (spec.field() == kSpaceAsSuffix)
+          facts.normalizer.has_space_as_suffix = spec.value() != 0;
+      }
     if (model.field() == kNormalizerSpec)
-      for (ProtoFields spec(model.content()); spec.next();)
-        if (spec.field() == kCharsmap) facts.charsmap = spec.content();
+      for (ProtoFields spec(model.content()); spec.next();) {
+        if (spec.field() == kCharsmap) facts.normalizer.charsmap = spec.content();
+        if (spec.field() == kDummyPrefix) facts.normalizer.adds_dummy_prefix = spec.value() != 0;
+        if (spec.field() == kExtraWhitespace)
+          facts.normalizer.removes_extra_whitespace = spec.value() != 0;
+        if (spec.field() == kEscape) facts.normalizer.escapes_whitespace = spec.value() != 0;
+      }
   }
   return facts;
 }
 
-std::optional<Unigram> make_unigram(const sentencepiece::SentencePieceProcessor& processor,
-                                    std::string_view model_bytes) {
-  if (!read_model_facts(model_bytes).is_unigram) return std::nullopt;
+std::optional<std::vector<Unigram::Piece>> read_pieces(
+    const sentencepiece::SentencePieceProcessor& processor) {
   std::vector<Unigram::Piece> pieces;
   for (int id = 0; id < processor.GetPieceSize(); ++id) {
     if (processor.IsByte(id)) return std::nullopt;
     if (processor.IsControl(id) || processor.IsUnknown(id) || processor.IsUnused(id)) continue;
     pieces.push_back({processor.IdToPiece(id), processor.GetScore(id), id});
   }
-  return Unigram(std::move(pieces), Tokenizer::kUnkId);
+  return pieces;
 }
 
 std::string make_tokenizer_config(const std::vector<std::pair<int64_t, std::string>>& special,
@@ -234,8 +247,9 @@ struct Tokenizer::State {
   // mT5 has its sentinels inside spiece.model ("▁<extra_id_0>"): they are then pieces, not ids on
   // top.
   bool has_own_sentinels = false;
-  // Segments what SentencePiece normalised; absent for models of another type, or with pieces for
-  // bytes.
+  // Absent for models of another type, or with pieces for bytes. Where the normalisation is not
+  // T5's, `unigram` segments what SentencePiece normalised.
+  std::optional<WordEncoder> words;
   std::optional<Unigram> unigram;
 
   int64_t size() const { return num_pieces + (has_own_sentinels ? 0 : num_sentinels); }
@@ -259,6 +273,7 @@ struct Tokenizer::State {
 
   void append_encoded(std::string_view text, std::vector<int32_t>& ids) const {
     if (text.empty()) return;
+    if (words) return words->encode(text, ids);
     const auto check = [&](const sentencepiece::util::Status& status) {
       if (!status.ok())
         fail(ErrorCode::Internal, "[tokenizer] SentencePiece cannot encode {} bytes: {}",
@@ -275,6 +290,22 @@ struct Tokenizer::State {
       check(processor.Encode({text.data(), text.size()}, &pieces));
       ids.insert(ids.end(), pieces.begin(), pieces.end());
     }
+  }
+
+  void set_up_segmentation() {
+    const ModelFacts facts = read_model_facts(bytes);
+    auto pieces = facts.is_unigram ? read_pieces(processor) : std::nullopt;
+    if (!pieces) return;
+    const bool can_split_words =
+        std::none_of(pieces->begin(), pieces->end(), [](const Unigram::Piece& piece) {
+          return piece.text.find(kSpaceMark, 1) != std::string::npos;
+        });
+    Unigram model(std::move(*pieces), kUnkId);
+    auto normalizer = facts.has_user_defined ? std::nullopt : Normalizer::make(facts.normalizer);
+    if (normalizer)
+      words.emplace(std::move(*normalizer), std::move(model), can_split_words, kUnkId);
+    else
+      unigram = std::move(model);
   }
 
   static std::shared_ptr<State> make(std::string bytes, int64_t num_sentinels,
@@ -301,7 +332,7 @@ struct Tokenizer::State {
            where, state->num_pieces, state->num_pieces > 0 ? processor.IdToPiece(0) : "",
            state->num_pieces > 1 ? processor.IdToPiece(1) : "",
            state->num_pieces > 2 ? processor.IdToPiece(2) : "");
-    state->unigram = make_unigram(processor, state->bytes);
+    state->set_up_segmentation();
     state->num_sentinels = num_sentinels;
     if (num_sentinels == 0) {
       const auto is_own = [&](int64_t n) {
@@ -442,13 +473,15 @@ void Tokenizer::save(const std::string& folder) const {
   write_file_atomically(folder + "/" + kModelFile, state_->bytes);
   for (const auto& [name, content] : state_->originals)
     write_file_atomically(folder + "/" + name, content);
-  if (state_->originals.empty() && state_->unigram && !state_->has_own_sentinels) {
+  if (state_->originals.empty() && (state_->words || state_->unigram) &&
+      !state_->has_own_sentinels) {
     std::vector<ScoredPiece> pieces;
     for (int id = 0; id < state_->num_pieces; ++id)
       pieces.push_back({state_->processor.IdToPiece(id), state_->processor.GetScore(id)});
-    write_file_atomically(folder + "/" + kJsonFile,
-                          make_tokenizer_json(pieces, read_model_facts(state_->bytes).charsmap,
-                                              state_->num_sentinels));
+    write_file_atomically(
+        folder + "/" + kJsonFile,
+        make_tokenizer_json(pieces, read_model_facts(state_->bytes).normalizer.charsmap,
+                            state_->num_sentinels));
   }
   if (state_->originals.contains(kConfigFile)) return;
   std::vector<std::pair<int64_t, std::string>> special = {
