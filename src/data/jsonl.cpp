@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/nearest.h"
 
 namespace flanmoe::data {
 namespace {
@@ -15,9 +16,6 @@ bool has_suffix(const std::string& text, const std::string& suffix) {
 
 bool is_jsonl(const std::string& path) {
   return has_suffix(path, ".jsonl") || has_suffix(path, ".jsonl.gz");
-}
-bool is_plain_text(const std::string& path) {
-  return has_suffix(path, ".txt") || has_suffix(path, ".txt.gz");
 }
 
 bool is_blank(const std::string& text) {
@@ -45,8 +43,16 @@ std::string read_text(const Json& line, const char* key, const std::string& wher
 }
 
 std::string require_text(const Json& line, const char* key, const std::string& where) {
-  if (find(line, key) == nullptr)
-    fail(ErrorCode::InvalidArgument, "{}: [data] the line has no '{}'", where, key);
+  if (find(line, key) == nullptr) {
+    std::vector<std::string> keys;
+    for (const auto& [name, value] : line.items())
+      if (name != "fields") keys.push_back(name);
+    if (const Json* fields = find(line, "fields"); fields && fields->is_object())
+      for (const auto& [name, value] : fields->items())
+        if (!line.contains(name)) keys.push_back(name);
+    fail(ErrorCode::InvalidArgument, "{}: [data] the line has no '{}'{}", where, key,
+         suggestion(key, keys));
+  }
   return read_text(line, key, where);
 }
 
@@ -155,38 +161,6 @@ Json to_json(const Example& example) {
   if (!example.split.empty()) line["split"] = example.split;
   if (!example.lang.empty()) line["lang"] = example.lang;
   return line;
-}
-
-std::vector<std::string> load_documents(const std::string& path) {
-  std::vector<std::string> documents;
-  auto is_wanted = [](const std::string& file) { return is_jsonl(file) || is_plain_text(file); };
-  for (const std::string& file : expand(path, is_wanted, ".jsonl, .txt or .gz of these")) {
-    LineReader reader(file);
-    std::string paragraph;
-    auto end_paragraph = [&] {
-      if (!paragraph.empty()) documents.push_back(std::move(paragraph));
-      paragraph.clear();
-    };
-    for (std::string line; reader.next(line);) {
-      if (is_jsonl(file)) {
-        if (is_blank(line)) continue;
-        const Json json = parse_json(line, reader.where());
-        if (!json.is_object())
-          fail(ErrorCode::CorruptFile, "{}: [data] the line is {}, expected an object",
-               reader.where(), json.type_name());
-        std::string text = require_text(json, "text", reader.where());
-        if (!is_blank(text)) documents.push_back(std::move(text));
-      } else if (is_blank(line)) {
-        end_paragraph();
-      } else {
-        if (line.back() == '\r') line.pop_back();
-        if (!paragraph.empty()) paragraph += '\n';
-        paragraph += line;
-      }
-    }
-    end_paragraph();
-  }
-  return documents;
 }
 
 }  // namespace flanmoe::data

@@ -24,8 +24,4 @@ void for_each_example(const std::string& path, const std::function<void(Example&
 std::vector<Example> load_examples(const std::string& path, bool requires_targets = true);
 Json to_json(const Example& example);
 
-// Documents for pretraining: JSONL with `text`, or plain text files (one document a
-// blank-line-separated paragraph block).
-std::vector<std::string> load_documents(const std::string& path);
-
 }  // namespace flanmoe::data

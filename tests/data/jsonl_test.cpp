@@ -130,11 +130,5 @@ TEST_F(Jsonl, AFolderWithoutFilesAndAMissingFileAreNotFound) {
   }
 }
 
-TEST_F(Jsonl, DocumentsComeFromTextAndFromLines) {
-  write("a.txt", "one\ntwo\r\n\n\n  \nthree\n");
-  write("b.jsonl", "{\"text\":\"four\"}\n{\"text\":\" \"}\n");
-  EXPECT_EQ(load_documents(folder_), (std::vector<std::string>{"one\ntwo", "three", "four"}));
-}
-
 }  // namespace
 }  // namespace flanmoe::data
