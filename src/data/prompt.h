@@ -14,21 +14,25 @@
 namespace flanmoe::data {
 
 struct PromptTraits {
-  bool shows_choices = false;     // the options stand in the input
-  bool is_original_task = true;   // P3's flag; false: another question about the same data
-  bool is_inverted = false;       // the answer is given and the question asked
-  bool has_rationale = false;     // the target contains the chain of thought
+  bool shows_choices = false;    // the options stand in the input
+  bool is_original_task = true;  // P3's flag; false: another question about the same data
+  bool is_inverted = false;      // the answer is given and the question asked
+  bool has_rationale = false;    // the target contains the chain of thought
+  bool is_for_mixing = true;     // FLAN 2022's in_template_mix: may stand with others in one prompt
 };
 
 // How exemplars are put before the input (FLAN 2022, FEWSHOT_PATTERNS): for every exemplar
 // inputs_prefix + inputs + x_y_delimiter + targets_prefix + targets + example_separator, then
-// the query without its targets.
+// the query without its targets; compose_few_shot() in data/prompts/few_shot.h does it.
 struct FewShotLayout {
   std::string inputs_prefix;
   std::string targets_prefix;
   std::string x_y_delimiter = "\n\n";
   std::string example_separator = "\n\n\n";
   std::string final_suffix;
+  // A plain template around all of it: {inputs} is the prompt so far, other names are fields of the
+  // query ("{Definition}\n\n{inputs}").
+  std::string input_pattern = "{inputs}";
 };
 
 class Prompt {
