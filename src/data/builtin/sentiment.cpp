@@ -7,11 +7,11 @@
 namespace flanmoe::data::builtin {
 namespace {
 
-Draft draw_review_sentiment(RandomStream& random, uint64_t answer_class) {
+Draft draw_review_sentiment(RandomStream& random, const Request& request) {
   static const std::vector<std::string> choices = {"positive", "negative"};
   const std::vector<std::string> things = draw_distinct(random, reviewed_things(), 2);
   const std::vector<std::string> words =
-      draw_distinct(random, answer_class == 0 ? good_words() : bad_words(), 2);
+      draw_distinct(random, request.answer_class == 0 ? good_words() : bad_words(), 2);
   std::string text;
   switch (random.below(3)) {
     case 0:
@@ -27,37 +27,38 @@ Draft draw_review_sentiment(RandomStream& random, uint64_t answer_class) {
                          things[1], words[1]);
       break;
   }
-  return {{{"text", text}}, choices, choices[answer_class], text};
+  return {{{"text", text}}, choices, choices[request.answer_class], text};
 }
 
-Draft draw_polite_or_rude(RandomStream& random, uint64_t answer_class) {
+Draft draw_polite_or_rude(RandomStream& random, const Request& request) {
   static const std::vector<std::string> choices = {"polite", "rude"};
   static const std::vector<std::string> polite = {
       "Please {}, dear {}.", "Could you {}, please, {}?", "Thank you, {1}, if you {0}."};
   static const std::vector<std::string> rude = {
       "Just {} now, you fool {}!", "You {1} are so lazy, {0} at once!", "Shut up, {1}, and {0}!"};
-  const std::string& form = random.pick(answer_class == 0 ? polite : rude);
-  const std::string& request = random.pick(requests());
-  const std::string text = fmt::format(fmt::runtime(form), request, random.pick(person_names()));
-  return {{{"text", text}}, choices, choices[answer_class], text};
+  const std::string& form = random.pick(request.answer_class == 0 ? polite : rude);
+  const std::string& asked = random.pick(requests());
+  const std::string text = fmt::format(fmt::runtime(form), asked, random.pick(person_names()));
+  return {{{"text", text}}, choices, choices[request.answer_class], text};
 }
 
-Draft draw_would_return(RandomStream& random, uint64_t answer_class) {
+Draft draw_would_return(RandomStream& random, const Request& request) {
   static const std::vector<std::string> choices = {"yes", "no"};
   const std::string& name = random.pick(person_names());
   const std::string& place = random.pick(word_group("places").words);
-  const std::string& end = random.pick(answer_class == 0 ? joys() : pains());
+  const std::string& end = random.pick(request.answer_class == 0 ? joys() : pains());
   const std::string text = fmt::format("{} went to the {} and {}.", name, place, end);
-  return {{{"text", text}, {"name", name}}, choices, choices[answer_class], text};
+  return {{{"text", text}, {"name", name}}, choices, choices[request.answer_class], text};
 }
 
-Draft draw_mood(RandomStream& random, uint64_t answer_class) {
+Draft draw_mood(RandomStream& random, const Request& request) {
   static const std::vector<std::string> names = {moods()[0].name, moods()[1].name, moods()[2].name};
   const std::string& name = random.pick(person_names());
-  const std::vector<std::string> verbs = draw_distinct(random, moods()[answer_class].signs, 2);
+  const std::vector<std::string> verbs =
+      draw_distinct(random, moods()[request.answer_class].signs, 2);
   const std::string text = fmt::format(
       "In the {} {} {} and {}.", random.pick(word_group("places").words), name, verbs[0], verbs[1]);
-  return {{{"text", text}, {"name", name}}, names, names[answer_class], text};
+  return {{{"text", text}, {"name", name}}, names, names[request.answer_class], text};
 }
 
 }  // namespace
