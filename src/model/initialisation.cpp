@@ -37,9 +37,9 @@ at::Tensor draw_normal(at::IntArrayRef shape, double std, const RandomKey& key) 
 
 void fill_normal(const at::Tensor& tensor, double std, uint64_t seed, const std::string& name) {
   const at::NoGradGuard no_grad;
-  tensor.copy_(draw_normal(
-      tensor.sizes(), std,
-      RandomKey(seed, RandomPurpose::Initialisation).fold(std::string_view(name))));
+  tensor.copy_(
+      draw_normal(tensor.sizes(), std,
+                  RandomKey(seed, RandomPurpose::Initialisation).fold(std::string_view(name))));
 }
 
 void initialise(const nn::Parameters& parameters, const ModelConfig& config, uint64_t seed) {

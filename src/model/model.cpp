@@ -5,6 +5,7 @@
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -57,6 +58,25 @@ nn::Stack make_stack(const ModelConfig& config, bool is_decoder, const at::Tenso
     return nullptr;
   };
   return nn::Stack(stack_config(config, is_decoder), make, options, make_extra);
+}
+
+// 1 / (tokens of its segment) / (segments) of every real token, like `like_N`.
+at::Tensor weigh_sequences(const nn::TokenLayout& layout, const at::Tensor& like_N) {
+  const at::Tensor segments = layout.segment_ids_BL.to(at::kCPU).contiguous();
+  const int64_t* segment = segments.const_data_ptr<int64_t>();
+  std::vector<int64_t> lengths, segment_of_token;
+  for (int64_t row = 0; row < layout.num_rows; ++row)
+    for (int64_t i = row * layout.length; i < (row + 1) * layout.length; ++i) {
+      if (segment[i] == 0) continue;
+      if (i == row * layout.length || segment[i] != segment[i - 1]) lengths.push_back(0);
+      ++lengths.back();
+      segment_of_token.push_back(static_cast<int64_t>(lengths.size()) - 1);
+    }
+  std::vector<double> weights;
+  for (const int64_t s : segment_of_token)
+    weights.push_back(1.0 / static_cast<double>(lengths[static_cast<size_t>(s)] *
+                                                static_cast<int64_t>(lengths.size())));
+  return at::tensor(weights, like_N.options().requires_grad(false));
 }
 
 }  // namespace
@@ -169,7 +189,10 @@ LossOutput Model::loss(const ModelInput& input, nn::Context& context,
   }
   const at::Tensor token_loss_N =
       ops::cross_entropy(logits(hidden_ND, context), labels_N, options.z_coefficient);
-  const at::Tensor cross_entropy = token_loss_N.mean();
+  const at::Tensor cross_entropy =
+      options.normalisation == LossNormalisation::Tokens
+          ? token_loss_N.mean()
+          : token_loss_N.mul(weigh_sequences(input.decoder, token_loss_N)).sum();
   output.cross_entropy = cross_entropy.detach();
   output.token_loss_BM =
       at::zeros({input.labels_BM.numel()}, token_loss_N.options().requires_grad(false))

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "model/config.h"
+#include "model/loss_normalisation.h"
 #include "nn/context.h"
 #include "nn/parameter.h"
 
@@ -31,12 +32,13 @@ struct ModelInput {
 
 struct LossOptions {
   double z_coefficient = 0.0;  // of the output logits
+  LossNormalisation normalisation = LossNormalisation::Tokens;
 };
 
 struct LossOutput {
   at::Tensor
       loss;  // scalar fp32: cross_entropy + sum of coefficient * auxiliary loss; differentiable
-  at::Tensor cross_entropy;  // scalar fp32: mean over real target tokens (detached)
+  at::Tensor cross_entropy;  // scalar fp32: of the real target tokens, normalised (detached)
   at::Tensor token_loss_BM;  // fp32, 0 at padding (detached)
   int64_t num_target_tokens = 0;
   nn::Auxiliary auxiliary;
@@ -89,7 +91,8 @@ nn::Parameters describe_parameters(const ModelConfig& config, at::ScalarType dty
 
 // Decoder inputs from labels: start id, then labels shifted right inside each segment; ids at
 // padding are pad_token_id (where padding is counted, the first of a row is the row's last label,
-// as in transformers). target_ids [B, M] with padding where segment id is 0.
+// as in transformers). target_ids [B, M] with padding where segment id is 0. `example_keys` as in
+// nn::make_layout().
 ModelInput make_input(const at::Tensor& input_ids_BL, const at::Tensor& input_segment_ids_BL,
                       const at::Tensor& target_ids_BM, const at::Tensor& target_segment_ids_BM,
                       const ModelConfig& config, const std::vector<uint64_t>& example_keys = {});

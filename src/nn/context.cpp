@@ -5,6 +5,8 @@
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/ones.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace flanmoe::nn {
@@ -48,20 +50,32 @@ TokenLayout make_layout(int64_t num_rows, int64_t length, const at::Tensor& segm
     layout.real_index_N = at::arange(num_rows * length, options);
   }
 
-  FLANMOE_ASSERT(example_keys.empty() || static_cast<int64_t>(example_keys.size()) == num_rows);
+  const int64_t keys_per_row =
+      num_rows > 0 ? static_cast<int64_t>(example_keys.size()) / num_rows : 0;
+  if (static_cast<int64_t>(example_keys.size()) != keys_per_row * num_rows)
+    fail(ErrorCode::ShapeMismatch,
+         "[nn.layout] {} example keys for {} rows; expected as many for each row",
+         example_keys.size(), num_rows);
   at::Tensor keys = at::empty({num_rows, length}, at::kLong);
   const at::Tensor positions = layout.positions_BL.to(at::kCPU).contiguous();
   const at::Tensor segments = layout.segment_ids_BL.to(at::kCPU).contiguous();
   const int64_t* position = positions.const_data_ptr<int64_t>();
   const int64_t* segment = segments.const_data_ptr<int64_t>();
   int64_t* key = keys.mutable_data_ptr<int64_t>();
-  for (int64_t row = 0; row < num_rows; ++row) {
-    const uint64_t example = example_keys.empty() ? mix64(static_cast<uint64_t>(row))
-                                                  : example_keys[static_cast<size_t>(row)];
+  // The example's, whatever the number of its segment.
+  const auto key_of_segment = [&](int64_t row, int64_t id) {
+    if (example_keys.empty()) return mix64(static_cast<uint64_t>(row)) + static_cast<uint64_t>(id);
+    if (id > keys_per_row)
+      fail(ErrorCode::ShapeMismatch, "[nn.layout] row {} has a segment {}, but {} example keys",
+           row, id, keys_per_row);
+    // padding goes with the first one
+    const int64_t at = row * keys_per_row + std::max<int64_t>(0, id - 1);
+    return example_keys[static_cast<size_t>(at)] + (id == 0 ? 0 : 1);
+  };
+  for (int64_t row = 0; row < num_rows; ++row)
     for (int64_t i = row * length; i < (row + 1) * length; ++i)
-      key[i] = static_cast<int64_t>(mix64(mix64(example + static_cast<uint64_t>(segment[i])) +
-                                          static_cast<uint64_t>(position[i])));
-  }
+      key[i] = static_cast<int64_t>(
+          mix64(mix64(key_of_segment(row, segment[i])) + static_cast<uint64_t>(position[i])));
   layout.token_keys_BL = keys.to(device);
   return layout;
 }

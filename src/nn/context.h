@@ -31,8 +31,10 @@ struct TokenLayout {
   int64_t num_real_tokens() const { return real_index_N.size(0); }
 };
 
-// `example_keys` [B] (one a row, well mixed; none: made from the row's number). Undefined segment
-// ids: no padding, one segment a row. Undefined positions: counted from the start of every segment.
+// `example_keys` [B, S], well mixed: that of segment s of a row at s - 1, S at least the number of
+// segments of any row (none: made from the row's number). Undefined segment ids: no padding, one
+// segment a row. Undefined positions: counted from the start of every segment. Throws ShapeMismatch
+// where a segment has no key.
 TokenLayout make_layout(int64_t num_rows, int64_t length, const at::Tensor& segment_ids_BL = {},
                         const at::Tensor& positions_BL = {},
                         const std::vector<uint64_t>& example_keys = {},

@@ -7,6 +7,7 @@
 
 #include "base/config.h"
 #include "data/batch.h"
+#include "model/loss_normalisation.h"
 #include "train/optimizers/optimizer.h"
 
 namespace flanmoe::train {
@@ -38,6 +39,7 @@ struct Config {
   double max_gradient_norm = 1.0;            // 0: no clipping
   Precision precision = Precision::Float32;  // of compute; parameters and optimizer state stay fp32
   double logit_z_coefficient = 0.0;
+  model::LossNormalisation loss_normalisation = model::LossNormalisation::Tokens;
   int64_t log_every = 1;
   int64_t checkpoint_every = 0;  // steps; 0: at the end only
   int64_t seed = 0;
@@ -58,6 +60,8 @@ struct Config {
     v("max_gradient_norm", max_gradient_norm, "global-norm clipping; 0 turns it off");
     v("precision", precision, "float32 or bfloat16 compute; master weights are float32");
     v("logit_z_coefficient", logit_z_coefficient, "weight of logsumexp(logits)^2");
+    v("loss_normalisation", loss_normalisation,
+      "tokens: mean over target tokens; sequences: mean over examples of their means");
     v("log_every", log_every, "steps between lines of metrics.jsonl");
     v("checkpoint_every", checkpoint_every, "steps between checkpoints; 0 saves at the end only");
     v("seed", seed, "seed of data order and noise");

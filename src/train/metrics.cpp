@@ -15,15 +15,29 @@ size_t find_name(const StepValues& values, const std::string& name) {
 
 }  // namespace
 
+void Counts::add(const Counts& other) {
+  step += other.step;
+  num_examples += other.num_examples;
+  num_input_tokens += other.num_input_tokens;
+  num_target_tokens += other.num_target_tokens;
+  num_cut_inputs += other.num_cut_inputs;
+  num_cut_targets += other.num_cut_targets;
+  train_flops += other.train_flops;
+}
+
 Json to_json(const Counts& counts) {
   return {{"step", counts.step},
+          {"examples", counts.num_examples},
           {"input_tokens", counts.num_input_tokens},
           {"target_tokens", counts.num_target_tokens},
+          {"cut_inputs", counts.num_cut_inputs},
+          {"cut_targets", counts.num_cut_targets},
           {"train_flops", counts.train_flops}};
 }
 
 Counts parse_counts(const Json& json) {
-  return {json.at("step"), json.at("input_tokens"), json.at("target_tokens"),
+  return {json.at("step"),          json.at("examples"),   json.at("input_tokens"),
+          json.at("target_tokens"), json.at("cut_inputs"), json.at("cut_targets"),
           json.at("train_flops")};
 }
 
@@ -54,8 +68,10 @@ void Window::add(const StepValues& values) {
   }
 }
 
-void Window::add_seconds(double seconds, const Counts& of_step) {
+void Window::add_seconds(double seconds, double data_wait_s, const Counts& of_step) {
   seconds_ += seconds;
+  data_wait_s_ += data_wait_s;
+  timed_steps_ += static_cast<double>(of_step.step);
   timed_tokens_ += static_cast<double>(of_step.num_input_tokens + of_step.num_target_tokens);
   timed_flops_ += of_step.train_flops;
 }
@@ -75,6 +91,7 @@ Json Window::to_line(const Counts& counts, double learning_rate) const {
   if (seconds_ > 0) {
     line["tokens_per_s"] = timed_tokens_ / seconds_;
     line["flops_per_s"] = timed_flops_ / seconds_;
+    line["data_wait_s"] = data_wait_s_ / timed_steps_;
   }
   return line;
 }

@@ -13,9 +13,14 @@ namespace flanmoe::train {
 // Position in a stage; everything that is counted from its first step on.
 struct Counts {
   int64_t step = 0;
+  int64_t num_examples = 0;
   int64_t num_input_tokens = 0;
   int64_t num_target_tokens = 0;
+  int64_t num_cut_inputs = 0;  // examples whose input was longer than batch.input_length
+  int64_t num_cut_targets = 0;
   double train_flops = 0;
+
+  void add(const Counts& other);
 };
 Json to_json(const Counts& counts);
 Counts parse_counts(const Json& json);
@@ -29,7 +34,8 @@ StepValues read_losses(const model::LossOutput& output);
 class Window {
  public:
   void add(const StepValues& values);
-  void add_seconds(double seconds, const Counts& of_step);
+  // What the clock says of a step: how long it took, and how long of that it waited for data.
+  void add_seconds(double seconds, double data_wait_s, const Counts& of_step);
   double mean(const std::string& name) const;  // 0 where there is none
   // The line without expert statistics.
   Json to_line(const Counts& counts, double learning_rate) const;
@@ -42,7 +48,7 @@ class Window {
  private:
   std::vector<std::pair<std::string, double>> sums_;
   std::vector<int64_t> num_values_;
-  double seconds_ = 0, timed_tokens_ = 0, timed_flops_ = 0;
+  double seconds_ = 0, data_wait_s_ = 0, timed_steps_ = 0, timed_tokens_ = 0, timed_flops_ = 0;
 };
 
 }  // namespace flanmoe::train

@@ -10,7 +10,7 @@
 namespace flanmoe::train {
 namespace {
 
-constexpr int64_t kFormat = 1;
+constexpr int64_t kFormat = 2;
 
 void check_same(const char* what, const Json& saved, const Json& given, const std::string& where) {
   const std::string key = find_difference(saved, given);
@@ -29,6 +29,7 @@ Json normalise(const Json& json) {
 Json to_json(const Result& result) {
   return {{"steps", result.steps},
           {"train_flops", result.train_flops},
+          {"num_examples", result.num_examples},
           {"num_input_tokens", result.num_input_tokens},
           {"num_target_tokens", result.num_target_tokens},
           {"wall_s", result.wall_s},
@@ -40,6 +41,7 @@ Result parse_result(const Json& json) {
   Result result;
   result.steps = json.at("steps");
   result.train_flops = json.at("train_flops");
+  result.num_examples = json.at("num_examples");
   result.num_input_tokens = json.at("num_input_tokens");
   result.num_target_tokens = json.at("num_target_tokens");
   result.wall_s = json.at("wall_s");
@@ -129,8 +131,12 @@ std::optional<Progressed> StageFolder::load_checkpoint(model::LoadedModel& loade
           "[train] the run began with {} threads and goes on with {}: its bytes may differ from "
           "those of a run never stopped",
           saved.at("num_threads").dump(), kernels::num_threads());
-    return Progressed{parse_counts(saved.at("counts")), saved.at("metrics_bytes"),
-                      saved.at("window"), saved.at("experts")};
+    const Json& cursor = saved.at("cursor");
+    return Progressed{parse_counts(saved.at("counts")),
+                      {cursor.at("window"), cursor.at("row")},
+                      saved.at("metrics_bytes"),
+                      saved.at("window"),
+                      saved.at("experts")};
   });
   fill_model(loaded, checkpoint_path() + "/model");
   optimizer.load_state(checkpoint::load_safetensors(checkpoint_path() + "/optimizer.safetensors"));
@@ -144,6 +150,7 @@ void StageFolder::save_checkpoint(const model::LoadedModel& loaded, Optimizer& o
   checkpoint::save_safetensors(folder.path() + "/optimizer.safetensors", optimizer.state());
   Json trainer{{"format", kFormat},
                {"counts", train::to_json(progressed.counts)},
+               {"cursor", {{"window", progressed.cursor.window}, {"row", progressed.cursor.row}}},
                {"metrics_bytes", progressed.metrics_bytes},
                {"num_threads", kernels::num_threads()}};
   trainer.update(identity_json());

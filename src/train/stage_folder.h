@@ -24,6 +24,7 @@ Identity make_identity(const model::Model& model, const Config& config, const Jo
 // Everything beside weights and optimizer state that a continuation needs.
 struct Progressed {
   Counts counts;
+  data::Cursor cursor;  // of the next step's batch
   int64_t metrics_bytes = 0;
   Json window = Json::array();   // unfinished metrics
   Json experts = Json::array();  // unfinished expert statistics

@@ -7,6 +7,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "data/prefetch.h"
 #include "model/accounting.h"
 #include "train/expert_statistics.h"
 #include "train/gradients.h"
@@ -48,29 +49,37 @@ void validate(const Config& config, const Job& job) {
   check(config.log_every > 0, "log_every", static_cast<double>(config.log_every), "at least 1");
   check(config.checkpoint_every >= 0, "checkpoint_every",
         static_cast<double>(config.checkpoint_every), "at least 0");
-  check(config.batch.batch_size > 0, "batch.batch_size",
-        static_cast<double>(config.batch.batch_size), "at least 1");
+  data::validate(config.batch, "train.batch");
 }
 
-int64_t mean_length(int64_t num_tokens, int64_t num_rows) {
+int64_t mean_length(int64_t num_tokens, int64_t num_examples) {
   return std::llround(static_cast<double>(num_tokens) /
-                      static_cast<double>(std::max<int64_t>(1, num_rows)));
+                      static_cast<double>(std::max<int64_t>(1, num_examples)));
 }
 
 Counts count_batch(const data::Batch& batch, const model::ModelConfig& config) {
-  Counts counts{1, batch.num_input_tokens, batch.num_target_tokens, 0};
-  counts.train_flops =
-      model::count_train_flops(config, batch.num_input_tokens, batch.num_target_tokens,
-                               mean_length(batch.num_input_tokens, batch.num_rows),
-                               mean_length(batch.num_target_tokens, batch.num_rows));
-  return counts;
+  return {.step = 1,
+          .num_examples = batch.num_examples,
+          .num_input_tokens = batch.num_input_tokens,
+          .num_target_tokens = batch.num_target_tokens,
+          .num_cut_inputs = batch.statistics.num_cut_inputs,
+          .num_cut_targets = batch.statistics.num_cut_targets,
+          .train_flops =
+              model::count_train_flops(config, batch.num_input_tokens, batch.num_target_tokens,
+                                       mean_length(batch.num_input_tokens, batch.num_examples),
+                                       mean_length(batch.num_target_tokens, batch.num_examples))};
 }
 
 std::string list_keys(const data::Batch& batch) {
+  constexpr int64_t kMaxShown = 8;
   std::string text;
-  for (size_t i = 0; i < batch.example_keys.size() && i < 8; ++i)
-    text += fmt::format("{}{:016x}", i ? ", " : "", batch.example_keys[i]);
-  return text + (batch.example_keys.size() > 8 ? ", ..." : "");
+  int64_t num_shown = 0;
+  for (const uint64_t key : batch.example_keys) {
+    if (key == 0 && batch.max_segments > 1) continue;  // a row with fewer segments
+    if (num_shown++ == kMaxShown) return text + ", ...";
+    text += fmt::format("{}{:016x}", num_shown > 1 ? ", " : "", key);
+  }
+  return text;
 }
 
 // A bar over the steps or, where those are not known, over the FLOPs to be spent.
@@ -101,8 +110,7 @@ class Loop {
         job_(job),
         folder_(folder),
         selection_(selection),
-        optimizer_(make_optimizer(selection.trained(), config.optimizer)),
-        stream_(job.draw, config.batch, static_cast<uint64_t>(config.seed)) {}
+        optimizer_(make_optimizer(selection.trained(), config.optimizer)) {}
 
   Result run() {
     const auto start = Clock::now();
@@ -113,6 +121,7 @@ class Loop {
     while (!is_done(counts_)) {
       run_step();
       progress.update(counts_, loss_);
+      if (job_.after_step) job_.after_step(counts_.step);
       const bool is_interrupt = is_interrupted() && !is_done(counts_);
       if (is_interrupt || is_checkpoint_due()) save();
       if (is_interrupt)
@@ -147,6 +156,7 @@ class Loop {
     if (job_.resumes) {
       if (const auto progressed = folder_.load_checkpoint(loaded_, *optimizer_)) {
         counts_ = progressed->counts;
+        cursor_ = progressed->cursor;
         window_ = Window::parse(progressed->window);
         experts_.restore(progressed->experts);
         metrics_bytes = progressed->metrics_bytes;
@@ -154,6 +164,9 @@ class Loop {
       }
     }
     metrics_ = std::make_unique<LineAppender>(folder_.metrics_path(), metrics_bytes);
+    data::BatchStream stream(job_.draw, config_.batch, static_cast<uint64_t>(config_.seed));
+    stream.seek(cursor_);
+    batches_ = std::make_unique<data::Prefetcher>(std::move(stream));
   }
 
   void describe() const {
@@ -161,29 +174,31 @@ class Loop {
     const std::string extent = config_.train_flops > 0
                                    ? fmt::format("{:.3g} FLOPs", config_.train_flops)
                                    : fmt::format("{} steps", config_.steps);
-    log::info("[train] {} parameters, {} of them trained; {} of {} examples; {}, {}, seed {}",
+    const bool is_packed = config_.batch.packing != data::Packing::None;
+    log::info("[train] {} parameters, {} of them trained; {} of {} {}; {}, {}, seed {}",
               format_count(static_cast<double>(num_total)),
               format_count(static_cast<double>(selection_.num_trained())), extent,
-              config_.batch.batch_size, config_.optimizer.name, to_string(config_.precision),
-              config_.seed);
+              config_.batch.batch_size, is_packed ? "packed rows" : "examples",
+              config_.optimizer.name, to_string(config_.precision), config_.seed);
     log::info("[train] {}", selection_.summary());
   }
 
   void run_step() {
     const auto start = Clock::now();
     const model::Model& model = *loaded_.model;
-    const data::Batch batch = stream_.get(static_cast<uint64_t>(counts_.step));
+    const data::Prefetcher::Item item = batches_->next();
+    const data::Batch& batch = item.batch;
     const Counts of_step = count_batch(batch, model.config());
     Counts after = counts_;
-    after.step += 1;
-    after.num_input_tokens += of_step.num_input_tokens;
-    after.num_target_tokens += of_step.num_target_tokens;
-    after.train_flops += of_step.train_flops;
+    after.add(of_step);
     const bool is_logged = after.step % config_.log_every == 0 || is_done(after);
 
     StepValues values = compute_gradients(batch, after.step, is_logged);
     const double norm = check_gradients(batch, after.step);
     values.emplace_back("gradient_norm", norm);
+    values.emplace_back("input_fill", batch.statistics.input_fill());
+    values.emplace_back("target_fill", batch.statistics.target_fill());
+    values.emplace_back("closing_fill", batch.statistics.closing_fill());
     warn_about_missing_gradients(after.step);
     const double learning_rate = learning_rate_at(after.step, config_);
     optimizer_->step(first_step_ + after.step, learning_rate,
@@ -191,10 +206,12 @@ class Loop {
     clear_gradients(selection_.trained());
 
     counts_ = after;
+    cursor_ = item.next;
+    if (num_timed_steps_++ > 0) later_data_wait_s_ += item.wait_s;
     loss_ = values.front().second;
     experts_.watch(counts_.step);
     window_.add(values);
-    window_.add_seconds(seconds_since(start), of_step);
+    window_.add_seconds(seconds_since(start), item.wait_s, of_step);
     if (is_logged) write_metrics(learning_rate);
   }
 
@@ -209,7 +226,8 @@ class Loop {
     if (model.config().is_sparse()) context.routing_sink = &experts_;
 
     const model::ModelInput input = to_model_input(batch, model.config(), model.device());
-    const model::LossOutput output = model.loss(input, context, {config_.logit_z_coefficient});
+    const model::LossOutput output =
+        model.loss(input, context, {config_.logit_z_coefficient, config_.loss_normalisation});
     StepValues values = read_losses(output);
     if (!std::isfinite(values.front().second)) fail_on_loss(values.front().second, batch, step);
     if (output.loss.requires_grad()) output.loss.backward();
@@ -253,20 +271,29 @@ class Loop {
   }
 
   void save() {
-    Progressed progressed{counts_, metrics_->size_bytes(), window_.to_json(), experts_.to_json()};
+    Progressed progressed{counts_, cursor_, metrics_->size_bytes(), window_.to_json(),
+                          experts_.to_json()};
     folder_.save_checkpoint(loaded_, *optimizer_, progressed);
     log::debug("[train] saved {} at step {}", folder_.checkpoint_path(), counts_.step);
   }
 
   Result finish(double wall_s) {
-    if (stream_.num_truncated() > 0)
+    if (counts_.num_cut_inputs + counts_.num_cut_targets > 0)
       log::warn(
-          "[train] {} examples were longer than batch.input_length or batch.target_length and were "
-          "cut",
-          stream_.num_truncated());
-    const Result result{
-        counts_.step, counts_.train_flops, counts_.num_input_tokens, counts_.num_target_tokens,
-        wall_s,       final_loss_,         selection_.num_trained()};
+          "[train] of {} examples, {} inputs were longer than batch.input_length and {} targets "
+          "longer than batch.target_length; they were cut",
+          counts_.num_examples, counts_.num_cut_inputs, counts_.num_cut_targets);
+    if (num_timed_steps_ > 1)
+      log::info("[train] waited {:.2g} s a step for data, the first step aside",
+                later_data_wait_s_ / static_cast<double>(num_timed_steps_ - 1));
+    const Result result{.steps = counts_.step,
+                        .train_flops = counts_.train_flops,
+                        .num_examples = counts_.num_examples,
+                        .num_input_tokens = counts_.num_input_tokens,
+                        .num_target_tokens = counts_.num_target_tokens,
+                        .wall_s = wall_s,
+                        .final_loss = final_loss_,
+                        .num_trained_parameters = selection_.num_trained()};
     const auto add_state = [&](const std::string& folder) {
       if (config_.keeps_optimizer_state)
         save_optimizer_state(folder, *optimizer_, config_.optimizer.name,
@@ -282,13 +309,16 @@ class Loop {
   const StageFolder& folder_;
   const Selection& selection_;
   std::unique_ptr<Optimizer> optimizer_;
-  data::BatchStream stream_;
+  std::unique_ptr<data::Prefetcher> batches_;
   std::unique_ptr<LineAppender> metrics_;
   int64_t first_step_ = 0;  // updates that the optimizer made in earlier stages
   Counts counts_;
+  data::Cursor cursor_;
   Window window_;
   ExpertStatistics experts_;
   double loss_ = 0, final_loss_ = 0;
+  int64_t num_timed_steps_ = 0;   // of this process
+  double later_data_wait_s_ = 0;  // of all of them but the first
 };
 
 }  // namespace

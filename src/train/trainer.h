@@ -2,16 +2,20 @@
 //
 // The folder of a stage:
 //   metrics.jsonl            one object a line: step, loss, cross_entropy, load_balance_loss,
-//   z_loss (means over layers), learning_rate, gradient_norm,
-//                            input_tokens, target_tokens, train_flops (cumulative), tokens_per_s,
-//                            flops_per_s, and for sparse models experts: {layer: {load: [...],
-//                            load_variation, entropy, fraction_dropped, fraction_unserved,
-//                            mean_combine_weight}}. Wall-clock figures stand in keys ending in _s
-//                            only.
+//                            z_loss (means over layers), learning_rate, gradient_norm, input_fill,
+//                            target_fill and closing_fill (shares of the rows' room that real
+//                            tokens take, data/packing.h); cumulative examples, input_tokens,
+//                            target_tokens, cut_inputs, cut_targets, train_flops; and for sparse
+//                            models experts: {layer: {load: [...], load_variation, entropy,
+//                            fraction_dropped, fraction_unserved, mean_combine_weight}}. Wall-clock
+//                            figures stand in keys ending in _s only: tokens_per_s, flops_per_s,
+//                            data_wait_s (mean time a step waited for its batch).
 //   checkpoint/              the newest checkpoint, replaced whole: model folder +
-//   optimizer.safetensors + trainer.json (step, consumed counts, config hash, size of
-//   metrics.jsonl) result.json              the Result, written at the end model/ the finished
-//   model (a Hugging Face folder), written at the end; then checkpoint/ is removed
+//                            optimizer.safetensors + trainer.json (step, consumed counts, where
+//                            the data stands, config hash, size of metrics.jsonl)
+//   result.json              the Result, written at the end
+//   model/                   the finished model (a Hugging Face folder), written at the end; then
+//                            checkpoint/ is removed
 #pragma once
 
 #include <functional>
@@ -27,6 +31,7 @@ namespace flanmoe::train {
 struct Result {
   int64_t steps = 0;
   double train_flops = 0;
+  int64_t num_examples = 0;
   int64_t num_input_tokens = 0;
   int64_t num_target_tokens = 0;
   double wall_s = 0;      // of this process's part
@@ -39,8 +44,11 @@ struct Job {
   bool resumes = false;  // continue from out/checkpoint where it is there; an out/model that is
                          // there already is an error unless resumed
   std::string label;     // for the progress bar
-  // Example number `position` of the endless stream, tokenised: a pure function.
+  // Example number `position` of the endless stream, tokenised: a pure function. Called from one
+  // other thread, which makes batches ahead of the loop (data/prefetch.h); what it throws ends the
+  // run when the loop gets to that batch.
   std::function<data::TokenizedExample(uint64_t)> draw;
+  std::function<void(int64_t step)> after_step;  // told of every step, before it may be saved
   std::string data_description;  // hashed into trainer.json: resuming with other data is an error
 };
 

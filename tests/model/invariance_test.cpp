@@ -402,7 +402,7 @@ TEST(MakeInput, ShiftsInsideSegments) {
   const at::Tensor targets = index_tensor({21, 22, 1, 31, 1, 41, 42, 1, 0, 0}, {2, 5});
   const ModelInput input =
       make_input(inputs, index_tensor({1, 1, 2, 1, 0, 0}, {2, 3}), targets,
-                 index_tensor({1, 1, 1, 2, 2, 1, 1, 1, 0, 0}, {2, 5}), config, {5, 6});
+                 index_tensor({1, 1, 1, 2, 2, 1, 1, 1, 0, 0}, {2, 5}), config, {5, 6, 7, 0});
   EXPECT_EQ(integers(input.decoder_input_ids_BM),
             (std::vector<int64_t>{8, 21, 22, 8, 31, 8, 41, 42, 7, 7}));
   EXPECT_EQ(integers(input.labels_BM), (std::vector<int64_t>{21, 22, 1, 31, 1, 41, 42, 1, -1, -1}));

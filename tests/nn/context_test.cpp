@@ -85,11 +85,24 @@ TEST(MakeLayout, GivesEveryTokenOfABatchAKeyOfItsOwn) {
   const at::Tensor segments =
       index_tensor({1, 1, 1, 2, 2, 3, 3, 3, 3, 3, 1, 2, 3, 4, 4, 4, 4, 4, 4, 4}, {2, 10});
   for (const std::vector<uint64_t>& keys :
-       {std::vector<uint64_t>{}, std::vector<uint64_t>{mix64(4), mix64(5)}}) {
+       {std::vector<uint64_t>{}, std::vector<uint64_t>{4, 5, 6, 0, 7, 8, 9, 10}}) {
     Integers all = integers(make_layout(2, 10, segments, {}, keys).token_keys_BL);
     std::sort(all.begin(), all.end());
     EXPECT_EQ(std::unique(all.begin(), all.end()), all.end()) << keys.size();
   }
+}
+
+TEST(MakeLayout, KeysGoWithTheExampleWhateverRowAndSegment) {
+  const auto keys_of = [](const std::vector<int64_t>& segments,
+                          const std::vector<uint64_t>& example_keys) {
+    return integers(
+        make_layout(2, 4, index_tensor(segments, {2, 4}), {}, example_keys).token_keys_BL);
+  };
+  const Integers apart = keys_of({1, 1, 1, 0, 1, 1, 0, 0}, {61, 62}),
+                 packed = keys_of({1, 1, 2, 2, 1, 1, 1, 0}, {63, 62, 61, 0});
+  EXPECT_EQ((Integers{packed[4], packed[5], packed[6]}), (Integers{apart[0], apart[1], apart[2]}));
+  EXPECT_EQ((Integers{packed[2], packed[3]}), (Integers{apart[4], apart[5]}));
+  EXPECT_NE(packed[0], packed[2]);
 }
 
 TEST(NoiseSite, DiffersFromNameToName) {

@@ -71,7 +71,7 @@ int64_t state_bytes(const checkpoint::NamedTensors& state) {
 // One forward and backward pass.
 void compute_gradients(const model::Model& model) {
   const Config config = tiny_config();
-  const data::Batch batch = data::BatchStream(draw_first_token, config.batch, 0).get(0);
+  const data::Batch batch = data::BatchStream(draw_first_token, config.batch, 0).next();
   nn::Context context;
   context.is_training = true;
   context.step = 1;

@@ -6,7 +6,9 @@
 #include <sys/resource.h>
 
 #include <cmath>
+#include <iterator>
 #include <limits>
+#include <set>
 
 #include "base/file.h"
 #include "base/interrupt.h"
@@ -31,8 +33,8 @@ std::vector<Json> read_metrics(const std::string& out) {
 std::string metrics_text(const std::string& out) {
   std::string text;
   for (Json line : read_metrics(out)) {
-    line.erase("tokens_per_s");
-    line.erase("flops_per_s");
+    for (auto entry = line.begin(); entry != line.end();)
+      entry = entry.key().ends_with("_s") ? line.erase(entry) : std::next(entry);
     text += line.dump() + "\n";
   }
   return text;
@@ -66,18 +68,13 @@ class Trainer : public ::testing::Test {
     model::LoadedModel loaded = make_tiny_model(is_sparse);
     return train(loaded, config, tiny_job(out));
   }
-  // Ctrl-C while the batch of step `step` is made.
+  // Ctrl-C during step `step`.
   std::string run_until(const std::string& out, const Config& config, int64_t step,
                         bool resumes = false) {
     model::LoadedModel loaded = make_tiny_model();
     Job job = tiny_job(out, resumes);
-    // buckets are drawn whole: the interrupt is seen after the first step of the bucket that holds
-    // `step`
-    job.draw = [=](uint64_t position) {
-      if (position / static_cast<uint64_t>(config.batch.batch_size) + 1 ==
-          static_cast<uint64_t>(step))
-        set_interrupted(true);
-      return draw_first_token(position);
+    job.after_step = [=](int64_t made) {
+      if (made == step) set_interrupted(true);
     };
     const std::string message =
         message_of(ErrorCode::Interrupted, [&] { train(loaded, config, job); });
@@ -212,6 +209,113 @@ TEST_F(Trainer, ResumesAKilledRunToTheSameBytes) {
   EXPECT_EQ(metrics_text(out), metrics_text(whole));
 }
 
+// Rows of several examples: a window has as many rows as its examples need, and batches run over
+// the ends of windows, so the place in the data is more than the number of the step.
+Config packed_config() {
+  Config config = tiny_config();
+  config.batch.packing = data::Packing::BestFit;
+  config.batch.packing_window = 17;
+  config.batch.batch_size = 3;
+  config.batch.input_length = 24;
+  config.batch.target_length = 8;
+  return config;
+}
+
+TEST_F(Trainer, ResumesPackedRunsToTheSameBytes) {
+  Config config = packed_config();
+  config.loss_normalisation = model::LossNormalisation::Sequences;
+  const std::string whole = folder_ / "whole";
+  const Result result = run(whole, config);
+  EXPECT_EQ(result.num_target_tokens, 2 * result.num_examples);
+  EXPECT_GT(result.num_examples, 12 * 3 * 2);  // more than two a row
+  std::set<std::string> cursors;
+  for (const int64_t step : {1, 2, 3, 5, 8, 11}) {
+    const std::string out = folder_ / fmt::format("stopped-{}", step);
+    run_until(out, config, step);
+    const Json trainer = load_json(out + "/checkpoint/trainer.json");
+    cursors.insert(trainer.at("cursor").dump());
+    EXPECT_EQ(resume(out, config).num_examples, result.num_examples);
+    EXPECT_EQ(weights(out), weights(whole)) << step;
+    EXPECT_EQ(metrics_text(out), metrics_text(whole)) << step;
+  }
+  EXPECT_EQ(cursors.size(), 6u);
+
+  const std::string out = folder_ / "several";
+  for (const int64_t step : {2, 3, 9}) run_until(out, config, step, step > 2);
+  resume(out, config);
+  EXPECT_EQ(weights(out), weights(whole));
+  EXPECT_EQ(metrics_text(out), metrics_text(whole));
+}
+
+TEST_F(Trainer, ACheckpointElsewhereInTheDataGivesAnotherModel) {
+  const Config config = packed_config();
+  const std::string whole = folder_ / "whole", out = folder_ / "out";
+  run(whole, config);
+  run_until(out, config, 5);
+  Json trainer = load_json(out + "/checkpoint/trainer.json");
+  trainer["cursor"]["window"] = trainer["cursor"]["window"].get<int64_t>() + 1;
+  trainer["cursor"]["row"] = 0;
+  write_file_atomically(out + "/checkpoint/trainer.json", trainer.dump());
+  resume(out, config);
+  EXPECT_NE(weights(out), weights(whole));
+
+  run_until(folder_ / "far", config, 5);
+  trainer["cursor"]["row"] = 1000;
+  write_file_atomically((folder_ / "far") + "/checkpoint/trainer.json", trainer.dump());
+  EXPECT_NE(message_of(ErrorCode::InvalidArgument, [&] { resume(folder_ / "far", config); })
+                .find("row 1000 of window"),
+            std::string::npos);
+}
+
+TEST_F(Trainer, LogsHowFullTheRowsAre) {
+  Config config = packed_config();
+  config.log_every = 1;
+  config.batch.input_length = 9;  // some of ten tokens
+  const Result result = run(folder_ / "packed", config);
+  const std::vector<Json> packed = read_metrics(folder_ / "packed");
+  ASSERT_EQ(packed.size(), 12u);
+  double fill = 0;
+  for (const Json& line : packed) {
+    EXPECT_GE(line.at("closing_fill").get<double>(), line.at("input_fill").get<double>() - 1e-12);
+    EXPECT_GE(line.at("closing_fill").get<double>(), line.at("target_fill").get<double>() - 1e-12);
+    EXPECT_GE(line.at("data_wait_s"), 0.0);
+    fill += line.at("input_fill").get<double>() / 12;
+  }
+  EXPECT_EQ(packed.back().at("examples"), result.num_examples);
+  EXPECT_GT(packed.back().at("cut_inputs"), 0);
+  EXPECT_EQ(packed.back().at("cut_targets"), 0);
+  EXPECT_NEAR(fill, static_cast<double>(result.num_input_tokens) / (12 * 3 * 9), 1e-9);
+}
+
+// What draws may fail hours into a run: the steps before count, and the run is resumed once the
+// data is mended.
+TEST_F(Trainer, AnErrorOfTheDataComesOutWhereItsBatchIsDue) {
+  for (const bool is_packed : {false, true}) {
+    Config config = is_packed ? packed_config() : tiny_config();
+    config.checkpoint_every = 1;
+    const std::string whole = folder_ / (is_packed ? "packed-whole" : "whole"),
+                      out = folder_ / (is_packed ? "packed-out" : "out");
+    run(whole, config);
+    model::LoadedModel loaded = make_tiny_model();
+    Job job = tiny_job(out);
+    int64_t last_step = 0;
+    job.after_step = [&](int64_t step) { last_step = step; };
+    job.draw = [&](uint64_t position) {
+      if (position == 30) fail(ErrorCode::CorruptFile, "line 31 of the data");
+      return draw_first_token(position);
+    };
+    EXPECT_NE(message_of(ErrorCode::CorruptFile, [&] { train(loaded, config, job); })
+                  .find("line 31 of the data"),
+              std::string::npos);
+    // 24 examples a window unpacked, 17 packed
+    EXPECT_EQ(load_json(out + "/checkpoint/trainer.json").at("counts").at("step"), last_step);
+    EXPECT_GE(last_step, 1);
+    if (!is_packed) EXPECT_EQ(last_step, 4);
+    resume(out, config);
+    EXPECT_EQ(weights(out), weights(whole));
+  }
+}
+
 TEST_F(Trainer, ResumingWithoutACheckpointStartsAtTheBeginning) {
   run(folder_ / "whole", tiny_config());
   resume(folder_ / "out", tiny_config());
@@ -271,7 +375,7 @@ TEST_F(Trainer, RefusesToResumeSomethingElse) {
                 .find("model config"),
             std::string::npos);
 
-  write_file_atomically(out + "/checkpoint/trainer.json", "{\"format\": 1}");
+  write_file_atomically(out + "/checkpoint/trainer.json", "{\"format\": 2}");
   EXPECT_NE(
       message_of(ErrorCode::CorruptFile, [&] { resume(out, tiny_config()); }).find("trainer.json"),
       std::string::npos);
@@ -289,12 +393,10 @@ TEST_F(Trainer, AFullDiskLeavesTheOldCheckpointWhole) {
   getrlimit(RLIMIT_FSIZE, &old_limit);
   model::LoadedModel loaded = make_tiny_model();
   Job job = tiny_job(out);
-  job.draw = [&](uint64_t position) {
-    if (position == 4 * 6) {
-      const rlimit limit{8192, old_limit.rlim_max};
-      setrlimit(RLIMIT_FSIZE, &limit);
-    }
-    return draw_first_token(position);
+  job.after_step = [&](int64_t step) {
+    if (step != 5) return;
+    const rlimit limit{8192, old_limit.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
   };
   message_of(ErrorCode::Io, [&] { train(loaded, config, job); });
   setrlimit(RLIMIT_FSIZE, &old_limit);

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "base/random.h"
-#include "data/example.h"
+#include "data/objectives/objective.h"
 
 namespace flanmoe::data {
 
@@ -23,11 +23,12 @@ struct SpanCounts {
   int64_t num_noise_tokens;
   int64_t num_spans;
 };
-// Products in float32 and rounding half to even, as in T5. length >= 2.
+// Products in float32 and rounding half to even, as in T5; a length of 1 counts as 2, also as
+// there.
 SpanCounts count_spans(int64_t length, const SpanCorruptionConfig& config);
 
 // true = noise. Spans alternate, non-noise first; every composition into positive lengths is
-// equally likely.
+// equally likely. Of length 1: not noise.
 std::vector<bool> draw_noise_mask(int64_t length, const SpanCorruptionConfig& config,
                                   RandomKey key);
 
@@ -44,5 +45,10 @@ struct CorruptionLengths {
   int64_t target_length;
 };
 CorruptionLengths fit_to_input_length(int64_t input_length, const SpanCorruptionConfig& config);
+
+// Pieces are as long as fit on both sides with no more spans than there are sentinels.
+std::unique_ptr<Objective> make_span_corruption(const SpanCorruptionConfig& config,
+                                                const ObjectiveLimits& limits,
+                                                const ObjectiveVocabulary& vocabulary);
 
 }  // namespace flanmoe::data

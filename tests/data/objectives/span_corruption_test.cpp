@@ -1,4 +1,4 @@
-#include "data/span_corruption.h"
+#include "data/objectives/span_corruption.h"
 
 #include <gtest/gtest.h>
 
@@ -27,14 +27,13 @@ TEST(SpanCorruption, CountsAreThoseOfT5) {
   int num_checked = 0;
   for (const Json& entry : golden()["invariants"]) {
     const auto length = entry["length"].get<int64_t>();
-    if (length < 2) continue;
     const SpanCounts counts = count_spans(length, {});
     EXPECT_EQ(counts.num_noise_tokens, entry["num_noise_tokens"].get<int64_t>()) << length;
     EXPECT_EQ(counts.num_spans, entry["num_noise_spans"].get<int64_t>()) << length;
     ++num_checked;
   }
   EXPECT_GE(num_checked, 20);
-  EXPECT_THROW(count_spans(1, {}), Error);
+  EXPECT_THROW(count_spans(0, {}), Error);
 }
 
 TEST(SpanCorruption, LengthsFillTheInput) {
@@ -56,6 +55,50 @@ TEST(SpanCorruption, GivenMasksGiveTheGoldenResult) {
     EXPECT_EQ(result.inputs, entry["inputs"].get<std::vector<int32_t>>());
     EXPECT_EQ(result.targets, entry["targets"].get<std::vector<int32_t>>());
   }
+}
+
+TEST(SpanCorruption, OneTokenIsNeverNoise) {
+  const auto mask = draw_noise_mask(1, {}, RandomKey(1, RandomPurpose::SpanCorruption));
+  EXPECT_EQ(mask, std::vector<bool>{false});
+  const auto first_sentinel = golden()["first_sentinel_id"].get<int32_t>();
+  const TokenizedExample example = apply_noise_mask({100}, mask, first_sentinel, 100);
+  EXPECT_EQ(example.inputs, (std::vector<int32_t>{100, 1}));
+  EXPECT_EQ(example.targets, (std::vector<int32_t>{first_sentinel, 1}));
+  const Json& entry = golden()["invariants"][0];
+  EXPECT_EQ(entry["length"], 1);
+  EXPECT_EQ(entry["inputs_length_with_eos"], example.inputs.size());
+  EXPECT_EQ(entry["targets_length_with_eos"], example.targets.size());
+}
+
+TEST(SpanCorruption, PiecesFillTheRowWithinBothLimits) {
+  const ObjectiveVocabulary vocabulary{.first_sentinel_id = 999, .num_sentinels = 100};
+  EXPECT_EQ(make_span_corruption({}, {512, 114}, vocabulary)->piece_length(), 568);
+  EXPECT_EQ(make_span_corruption({}, {512, 512}, vocabulary)->piece_length(), 568);
+  for (const ObjectiveLimits& limits :
+       {ObjectiveLimits{512, 60}, {64, 64}, {3, 3}, {2048, 512}, {300, 1000}})
+    for (const double density : {0.15, 0.5, 0.9})
+      for (const double mean : {1.0, 3.0, 64.0}) {
+        const SpanCorruptionConfig config{density, mean};
+        const auto objective = make_span_corruption(config, limits, vocabulary);
+        const int64_t longest = objective->piece_length();
+        ASSERT_GE(longest, 2);
+        for (int64_t length = 1; length <= longest; ++length) {
+          const TokenizedExample example = objective->make_example(
+              std::vector<int32_t>(static_cast<size_t>(length), 5),
+              RandomKey(static_cast<uint64_t>(length), RandomPurpose::SpanCorruption));
+          ASSERT_LE(static_cast<int64_t>(example.inputs.size()), limits.input_length);
+          ASSERT_LE(static_cast<int64_t>(example.targets.size()), limits.target_length);
+        }
+        // one token more is too much for one side, or for the sentinels
+        const SpanCounts counts = count_spans(longest + 1, config);
+        EXPECT_TRUE(longest + 1 - counts.num_noise_tokens + counts.num_spans + 1 >
+                        limits.input_length ||
+                    counts.num_noise_tokens + counts.num_spans + 1 > limits.target_length ||
+                    counts.num_spans > 100)
+            << longest;
+      }
+  EXPECT_THROW(make_span_corruption({}, {2, 10}, vocabulary), Error);
+  EXPECT_THROW(make_span_corruption({}, {10, 10}, {.num_sentinels = 0}), Error);
 }
 
 TEST(SpanCorruption, DrawnMasksHaveTheCountsAndTheOrder) {

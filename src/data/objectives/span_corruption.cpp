@@ -1,4 +1,4 @@
-#include "data/span_corruption.h"
+#include "data/objectives/span_corruption.h"
 
 #include <algorithm>
 #include <cmath>
@@ -53,9 +53,10 @@ std::vector<int64_t> draw_composition(int64_t total, int64_t num_parts, RandomSt
 
 SpanCounts count_spans(int64_t length, const SpanCorruptionConfig& config) {
   check(config);
-  if (length < 2)
+  if (length < 1)
     fail(ErrorCode::InvalidArgument,
-         "[data.span_corruption] {} tokens are too few, expected 2 or more", length);
+         "[data.span_corruption] {} tokens are too few, expected 1 or more", length);
+  length = std::max<int64_t>(length, 2);
   const int64_t num_noise_tokens =
       std::clamp<int64_t>(round_product(length, config.noise_density), 1, length - 1);
   // T5 leaves the upper bound out, since its settings never reach it; a high density does.
@@ -68,6 +69,7 @@ SpanCounts count_spans(int64_t length, const SpanCorruptionConfig& config) {
 std::vector<bool> draw_noise_mask(int64_t length, const SpanCorruptionConfig& config,
                                   RandomKey key) {
   const SpanCounts counts = count_spans(length, config);
+  if (length == 1) return {false};
   RandomStream noise_random(key.fold(0)), kept_random(key.fold(1));
   const std::vector<int64_t> noise =
       draw_composition(counts.num_noise_tokens, counts.num_spans, noise_random);
@@ -112,24 +114,70 @@ TokenizedExample apply_noise_mask(const std::vector<int32_t>& tokens, const std:
   return example;
 }
 
+namespace {
+
+struct CorruptedLengths {
+  int64_t inputs, targets;
+};
+
+// With one sentinel a span and </s> at the end.
+CorruptedLengths corrupted_lengths(int64_t raw_length, const SpanCorruptionConfig& config) {
+  const SpanCounts counts = count_spans(raw_length, config);
+  return {raw_length - counts.num_noise_tokens + counts.num_spans + 1,
+          counts.num_noise_tokens + counts.num_spans + 1};
+}
+
+class SpanCorruption final : public Objective {
+ public:
+  SpanCorruption(const SpanCorruptionConfig& config, const ObjectiveLimits& limits,
+                 const ObjectiveVocabulary& vocabulary)
+      : config_(config),
+        first_sentinel_id_(vocabulary.first_sentinel_id),
+        num_sentinels_(vocabulary.num_sentinels) {
+    const auto fits = [&](int64_t raw_length) {
+      const CorruptedLengths lengths = corrupted_lengths(raw_length, config);
+      return lengths.inputs <= limits.input_length && lengths.targets <= limits.target_length &&
+             count_spans(raw_length, config).num_spans <= num_sentinels_;
+    };
+    if (!fits(2))
+      fail(ErrorCode::InvalidConfig,
+           "[data.span_corruption] input_length {} and target_length {} with {} sentinels are too "
+           "few, expected 3, 3 and 1 at least",
+           limits.input_length, limits.target_length, num_sentinels_);
+    piece_length_ = 2;
+    while (fits(piece_length_ + 1)) ++piece_length_;
+  }
+  int64_t piece_length() const override { return piece_length_; }
+  TokenizedExample make_example(const std::vector<int32_t>& piece, RandomKey key) const override {
+    return apply_noise_mask(piece,
+                            draw_noise_mask(static_cast<int64_t>(piece.size()), config_, key),
+                            first_sentinel_id_, num_sentinels_);
+  }
+
+ private:
+  SpanCorruptionConfig config_;
+  int32_t first_sentinel_id_;
+  int64_t num_sentinels_;
+  int64_t piece_length_ = 0;
+};
+
+}  // namespace
+
 CorruptionLengths fit_to_input_length(int64_t input_length, const SpanCorruptionConfig& config) {
   check(config);
-  struct Lengths {
-    int64_t inputs, targets;
-  };
-  // With one sentinel a span and </s> at the end.
-  auto lengths_of = [&](int64_t raw_length) {
-    const SpanCounts counts = count_spans(raw_length, config);
-    return Lengths{raw_length - counts.num_noise_tokens + counts.num_spans + 1,
-                   counts.num_noise_tokens + counts.num_spans + 1};
-  };
   if (input_length < 3)
     fail(ErrorCode::InvalidArgument,
          "[data.span_corruption] an input length of {} is too short, expected 3 or more",
          input_length);
   int64_t raw_length = 2;
-  while (lengths_of(raw_length + 1).inputs <= input_length) ++raw_length;
-  return {raw_length, lengths_of(raw_length).targets};
+  while (corrupted_lengths(raw_length + 1, config).inputs <= input_length) ++raw_length;
+  return {raw_length, corrupted_lengths(raw_length, config).targets};
+}
+
+std::unique_ptr<Objective> make_span_corruption(const SpanCorruptionConfig& config,
+                                                const ObjectiveLimits& limits,
+                                                const ObjectiveVocabulary& vocabulary) {
+  return std::make_unique<SpanCorruption>(config, limits, vocabulary);
 }
 
 }  // namespace flanmoe::data
