@@ -63,9 +63,9 @@ struct Suite {
   std::vector<Task> tasks;
 };
 
-// "builtin:seen", "builtin:unseen-templates", "builtin:held-out" (with `num_examples` a task), or
-// JSONL files / folders (one task a task name in the lines). Several specs may be given, separated
-// by commas.
+// "builtin:seen", "builtin:held-out" and what else data/builtin.h names (with `num_examples` a
+// task), or JSONL files / folders (one task a task name in the lines). Several specs may be given,
+// separated by commas.
 Suite open_suite(const std::string& spec, uint64_t seed, int64_t num_examples = 100);
 
 struct TaskResult {

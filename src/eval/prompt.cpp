@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "data/prompts/few_shot.h"
 
 namespace flanmoe::eval {
 
@@ -28,11 +29,11 @@ Prompt make_prompt(const text::Tokenizer& tokenizer,
                    int64_t input_length) {
   FLANMOE_ASSERT(input_length >= 1);
   Prompt prompt;
+  data::Example query;
+  query.inputs = inputs;
   for (size_t first = 0;; ++first) {
-    std::string text;
-    for (size_t i = first; i < exemplars.size(); ++i)
-      text += exemplars[i]->inputs + "\n" + exemplars[i]->targets + "\n\n";
-    prompt.ids = tokenizer.encode(text + inputs);
+    prompt.ids = tokenizer.encode(
+        exemplars.empty() ? inputs : data::compose_few_shot({}, exemplars, query, first));
     prompt.num_dropped_exemplars = static_cast<int64_t>(first);
     if (static_cast<int64_t>(prompt.ids.size()) < input_length || first >= exemplars.size()) break;
   }

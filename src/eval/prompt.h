@@ -23,7 +23,7 @@ struct Prompt {
   int64_t num_dropped_exemplars = 0;  // from the front
 };
 
-// "inputs\ntargets\n\n" of every exemplar, then the input.
+// The exemplars and then the input, composed as in training (data/prompts/few_shot.h).
 Prompt make_prompt(const text::Tokenizer& tokenizer,
                    const std::vector<const data::Example*>& exemplars, const std::string& inputs,
                    int64_t input_length);

@@ -2,47 +2,27 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/nearest.h"
 #include "data/builtin.h"
-#include "data/mixture.h"
+#include "data/source.h"
 #include "eval/evaluate.h"
 
 namespace flanmoe::eval {
 namespace {
 
-struct BuiltinSuite {
-  const char* name;
-  bool is_held_out;
-  data::builtin::TemplateSet templates;
-};
-constexpr BuiltinSuite kBuiltinSuites[] = {
-    {"seen", false, data::builtin::TemplateSet::Seen},
-    {"unseen-templates", false, data::builtin::TemplateSet::Unseen},
-    {"held-out", true, data::builtin::TemplateSet::Seen},
-};
-
-std::vector<Task> open_builtin(const std::string& name, uint64_t seed, int64_t num_examples) {
-  const auto suite = std::find_if(std::begin(kBuiltinSuites), std::end(kBuiltinSuites),
-                                  [&](const BuiltinSuite& s) { return s.name == name; });
-  if (suite == std::end(kBuiltinSuites)) {
-    std::vector<std::string> names;
-    for (const BuiltinSuite& known : kBuiltinSuites) names.emplace_back(known.name);
-    fail(ErrorCode::NotFound, "[eval] unknown suite 'builtin:{}'{}", name, suggestion(name, names));
-  }
+std::vector<Task> open_builtin(const std::string& spec, uint64_t seed, int64_t num_examples) {
+  const data::builtin::Selection selection = data::builtin::select_for_evaluation(spec);
   if (num_examples < 1)
     fail(ErrorCode::InvalidArgument, "[eval] num_examples is {}, expected 1 or more", num_examples);
   std::vector<Task> tasks;
-  for (const data::builtin::TaskInfo& info : data::builtin::tasks()) {
-    const bool is_held_out = info.cluster == data::builtin::held_out_cluster();
-    if (is_held_out != suite->is_held_out) continue;
+  for (const data::builtin::TaskInfo& info : selection.tasks) {
     Task task;
     task.name = info.name;
     task.cluster = info.cluster;
     task.chance = info.chance;
     for (int64_t i = 0; i < num_examples; ++i)
-      task.examples.push_back(
-          data::builtin::make_example(info.name, data::builtin::Split::Evaluation, suite->templates,
-                                      seed, static_cast<uint64_t>(i)));
+      task.examples.push_back(data::builtin::make_example(
+          info.name, data::builtin::Split::Evaluation, selection.templates, seed,
+          static_cast<uint64_t>(i), selection.options));
     tasks.push_back(std::move(task));
   }
   return tasks;

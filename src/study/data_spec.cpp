@@ -1,6 +1,7 @@
 #include "study/data_spec.h"
 
 #include <cctype>
+#include <map>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -13,12 +14,6 @@ namespace flanmoe::study {
 namespace {
 
 constexpr std::string_view kBuiltin = "builtin:";
-
-std::string trim(const std::string& text) {
-  const size_t first = text.find_first_not_of(" \t\n");
-  if (first == std::string::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\n") - first + 1);
-}
 
 // "data/eval/arc.jsonl.gz" -> "arc", "data/eval/" -> "eval"
 std::string stem(std::string path) {
@@ -33,31 +28,22 @@ std::string stem(std::string path) {
 std::string make_fingerprint() {
   using namespace data::builtin;
   Hasher hasher;
-  hasher.add(held_out_cluster());
+  for (const std::string& cluster : held_out_clusters()) hasher.add(cluster);
   for (uint64_t index : {0, 1, 2, 97, 1000}) {
-    hasher.add(make_document(7, index));
+    for (Corpus corpus : {Corpus::Full, Corpus::Easy}) hasher.add(make_document(7, index, corpus));
     for (const auto& task : tasks())
-      for (Split split : {Split::Train, Split::Evaluation})
-        for (TemplateSet set : {TemplateSet::Seen, TemplateSet::Unseen})
-          if (set == TemplateSet::Seen || task.num_unseen_templates > 0)
-            hasher.add(data::to_json(make_example(task.name, split, set, 7, index)).dump());
+      for (const auto& language : task.languages)
+        for (int64_t level = 1; level <= 5; ++level)
+          for (Split split : {Split::Train, Split::Evaluation})
+            for (TemplateSet set : {TemplateSet::Seen, TemplateSet::Unseen})
+              hasher.add(data::to_json(make_example(task.name, split, set, 7, index,
+                                                    {.difficulty = level, .language = language}))
+                             .dump());
   }
   return hasher.hex();
 }
 
 }  // namespace
-
-std::vector<std::string> split_specs(const std::string& specs) {
-  std::vector<std::string> parts;
-  size_t begin = 0;
-  while (begin <= specs.size()) {
-    const size_t end = std::min(specs.find(',', begin), specs.size());
-    if (std::string part = trim(specs.substr(begin, end - begin)); !part.empty())
-      parts.push_back(std::move(part));
-    begin = end + 1;
-  }
-  return parts;
-}
 
 bool is_builtin(const std::string& spec) {
   return spec.starts_with(kBuiltin);
@@ -82,9 +68,14 @@ std::string hash_specs(const std::string& specs) {
 }
 
 std::string title_of_spec(const std::string& spec) {
-  if (spec == "builtin:seen") return "seen tasks";
-  if (spec == "builtin:unseen-templates") return "unseen templates";
-  if (spec == "builtin:held-out") return "held-out cluster";
+  static const std::map<std::string, std::string> titles = {
+      {"builtin:seen", "seen tasks"},
+      {"builtin:unseen-templates", "unseen templates"},
+      {"builtin:held-out", "held-out clusters"},
+      {"builtin:easy-seen", "seen tasks"},
+      {"builtin:easy-unseen-templates", "unseen templates"},
+      {"builtin:easy-held-out", "held-out cluster"}};
+  if (const auto found = titles.find(spec); found != titles.end()) return found->second;
   return is_builtin(spec) ? spec.substr(kBuiltin.size()) : stem(spec);
 }
 

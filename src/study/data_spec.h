@@ -4,10 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "data/source.h"
+
 namespace flanmoe::study {
 
-// "a, b" -> {"a", "b"}; blanks around are dropped, empty parts too.
-std::vector<std::string> split_specs(const std::string& specs);
+using data::split_specs;
 bool is_builtin(const std::string& spec);
 
 // Throws NotFound naming `place` and the file or folder that is not there.

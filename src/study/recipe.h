@@ -27,7 +27,7 @@ struct Recipe {
   std::string name;
   std::string description;
   int64_t seed = 0;
-  int64_t threads = 0;  // 0: the physical cores
+  int64_t threads = 0;              // 0: the physical cores
   std::vector<RecipeStage> stages;  // every stage after those it takes something from; otherwise in
                                     // the order of the file
   std::vector<std::string> file_order;  // names in the order of the file

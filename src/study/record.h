@@ -16,7 +16,7 @@ struct ModelFacts {
   int64_t num_active_parameters = 0;
   int64_t num_experts = 0;  // a sparse layer; 0: a dense model
   std::string router;
-  std::string training_difference;  // what decoding computes otherwise; "": nothing
+  std::string training_difference;     // what decoding computes otherwise; "": nothing
   double encoder_flops_per_token = 0;  // matmul convention, attention scores left out
   double decoder_flops_per_token = 0;
   bool is_sparse() const { return num_experts > 0; }

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "base/config.h"
-#include "data/mixture.h"
-#include "data/span_corruption.h"
+#include "data/mixture/config.h"
+#include "data/objectives/span_corruption.h"
 #include "eval/evaluate.h"
 #include "model/config.h"
 #include "moe/config.h"
@@ -35,9 +35,13 @@ struct DataSection {
   template <class Visitor>
   void visit(Visitor& v) {
     v("train", train,
-      "instruction data: JSONL files or folders, builtin:train, builtin:TASK; separated by commas");
+      "instruction data: mixture files, examples (files or folders), builtin:train, builtin:easy, "
+      "builtin:cluster/NAME, builtin:TASK; separated by commas");
     v("pretrain", pretrain,
-      "documents: text or JSONL files or folders, builtin:corpus; separated by commas");
+      "documents: text or JSONL files or folders, builtin:corpus, builtin:easy-corpus; separated "
+      "by "
+      "commas");
+    v("on_error", mixture.on_error, "stop at a bad line of data, or skip it, count it and name it");
     v("mixture", mixture, "how the tasks of data.train are mixed");
     v("span_corruption", span_corruption, "the pretraining objective");
   }
@@ -51,8 +55,8 @@ struct EvalSection {
   template <class Visitor>
   void visit(Visitor& v) {
     v("data", data,
-      "suites: builtin:seen, builtin:unseen-templates, builtin:held-out, JSONL files or folders; "
-      "separated by commas");
+      "suites: builtin:seen, builtin:unseen-templates, builtin:held-out (or easy-seen, ...), JSONL "
+      "files or folders; separated by commas");
     v("num_examples", num_examples, "examples a task of generated suites");
     v("precision", precision, "of compute: float32 or bfloat16");
     v("options", options, "how suites are scored");

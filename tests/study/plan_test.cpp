@@ -110,7 +110,7 @@ TEST_F(PlanTest, AMissingFileIsNamedWithItsKey) {
 TEST_F(PlanTest, TheHeldOutClusterIsNeverTrainedOn) {
   std::string held_out;
   for (const auto& task : data::builtin::tasks())
-    if (task.cluster == data::builtin::held_out_cluster()) held_out = task.name;
+    if (task.is_held_out) held_out = task.name;
   EXPECT_CONTAINS(
       error_of(ErrorCode::InvalidConfig, [&] { keys({"data.train=builtin:" + held_out}); }),
       "held-out");
@@ -134,7 +134,7 @@ TEST(DataSpec, IsSplitAtCommas) {
 }
 
 TEST(DataSpec, HasATitleAndAFileName) {
-  EXPECT_EQ(title_of_spec("builtin:held-out"), "held-out cluster");
+  EXPECT_EQ(title_of_spec("builtin:held-out"), "held-out clusters");
   EXPECT_EQ(title_of_spec("x/arc.jsonl.gz"), "arc");
   EXPECT_EQ(title_of_spec("x/folder/"), "folder");
   EXPECT_EQ(slug_of_spec("x/a b.jsonl"), "a-b");

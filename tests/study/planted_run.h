@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "support/temporary_folder.h"
 #include "eval/evaluate.h"
 #include "study/results.h"
+#include "support/temporary_folder.h"
 
 namespace flanmoe::study {
 

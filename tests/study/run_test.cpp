@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/interrupt.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "model/folder.h"
@@ -163,6 +164,30 @@ TEST_F(RunTest, MatchedTrainingFlopsAreMatchedOverTheWholeChain) {
   const double step = dense->training.train_flops / static_cast<double>(dense->training.steps);
   EXPECT_LT(flops->training.train_flops, moe->training.train_flops + 2 * step);
   EXPECT_EQ(flops->matched_stage, "tune-moe");
+}
+
+TEST_F(RunTest, PretrainsWithEveryObjectivePackedOrNot) {
+  std::string recipe = kRecipe;
+  recipe.resize(recipe.find("[stages.tune-dense]"));
+  put_file(folder_ / "tiny.toml", recipe);
+  std::vector<std::string> all_weights;
+  for (const std::string objective : {"span-corruption", "ul2", "prefix-lm"})
+    for (const std::string packing : {"none", "best-fit"}) {
+      const std::string out = objective + "-" + packing;
+      run(options(out, {"stages.pretrain.objective=\"" + objective + "\"",
+                        "stages.pretrain.train.batch.packing=\"" + packing + "\"",
+                        "stages.pretrain.train.batch.packing_window=30",
+                        "stages.pretrain.train.batch.target_length=24"}));
+      for (const std::string& other : all_weights)
+        EXPECT_NE(weights(out, "pretrain"), other) << out;
+      all_weights.push_back(weights(out, "pretrain"));
+      const Json result = load_json(folder_ / (out + "/stages/pretrain/result.json"));
+      if (packing == "none") {
+        EXPECT_EQ(result.at("result").at("num_examples"), 4 * 4);
+      } else {
+        EXPECT_GE(result.at("result").at("num_examples"), 4 * 4);
+      }
+    }
 }
 
 TEST_F(RunTest, AnInterruptedRunResumesToTheSameBytes) {

@@ -34,6 +34,7 @@ struct Config : CommonConfig {
   }
 };
 
+// Of a suite that has others too.
 std::vector<std::string> find_easy_tasks(const std::string& spec, const eval::Suite& suite) {
   std::vector<std::string> easy;
   if (spec != "builtin:seen") return easy;

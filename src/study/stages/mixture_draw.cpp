@@ -2,51 +2,49 @@
 
 #include "base/log.h"
 #include "base/random.h"
-#include "data/builtin.h"
-#include "study/data_spec.h"
+#include "data/token_cache.h"
 
 namespace flanmoe::study {
-namespace {
-
-using Sources = std::vector<std::shared_ptr<const data::Source>>;
-
-Sources open_all(const std::string& specs, uint64_t seed) {
-  Sources sources;
-  for (const auto& spec : split_specs(specs))
-    for (auto& source : data::open_sources(spec, seed)) sources.push_back(std::move(source));
-  return sources;
-}
-
-}  // namespace
 
 Draw make_mixture_draw(const MixtureDraw& settings, const text::Tokenizer& tokenizer) {
   const uint64_t seed = settings.seed;
-  const auto mixture =
-      std::make_shared<const data::Mixture>(open_all(settings.specs, seed), settings.mixture, seed);
-  for (const auto& share : mixture->shares())
-    log::debug("[study] {} ({}): {} examples, rate {:.4f}", share.task, share.cluster, share.size,
-               share.rate);
-  return [mixture, seed, tokenizer](uint64_t position) {
-    const data::Example example = mixture->get(position);
-    const RandomKey key = RandomKey(seed, RandomPurpose::DataOrder)
-                              .fold(example.task)
-                              .fold(example.id)
-                              .fold(position);
-    return data::TokenizedExample{key.state(), tokenizer.encode_with_eos(example.inputs),
-                                  tokenizer.encode_with_eos(example.targets)};
+  const auto mixture = std::make_shared<const data::Mixture>(
+      data::open_mixture(settings.specs, settings.mixture, seed));
+  for (const auto& source : mixture->missing)
+    log::warn("[data] {}: {} is not there; drawing from the rest", source.collection, source.path);
+  if (!mixture->held_out.empty())
+    log::info("[data] {} tasks are held out", mixture->held_out.size());
+  if (mixture->num_skipped > 0) log::warn("[data] {} bad rows are left out", mixture->num_skipped);
+  for (const auto& task : mixture->tasks())
+    log::debug("[data] {} ({}): {} examples, rate {:.4f}", task.name(), task.cluster(),
+               task.num_examples, task.rate);
+  // Examples that no template changes are tokenised once, on disk.
+  const data::TokenCache cache(tokenizer);
+  std::vector<std::shared_ptr<const data::TokenizedSource>> tokenized;
+  for (const auto& task : mixture->tasks())
+    tokenized.push_back(task.prompter->is_identity() && task.source->size() >= 0
+                            ? cache.open(task.source)
+                            : nullptr);
+  return [mixture, seed, tokenizer, tokenized](uint64_t position) {
+    const data::Mixture::Draw draw = mixture->locate(position);
+    const data::MixtureTask& task = mixture->tasks()[draw.task];
+    data::TokenizedExample example;
+    if (tokenized[draw.task]) {
+      example = tokenized[draw.task]->get(draw.index);
+    } else {
+      const data::PromptText text =
+          data::to_text(mixture->get(position), tokenizer, task.prompter->max_prompt_tokens());
+      example.inputs = tokenizer.encode_with_eos(text.inputs);
+      example.targets = tokenizer.encode_with_eos(text.targets);
+    }
+    example.key = RandomKey(seed, RandomPurpose::DataOrder)
+                      .fold(task.collection)
+                      .fold(task.name())
+                      .fold(draw.index)
+                      .fold(draw.epoch)
+                      .state();
+    return example;
   };
-}
-
-void check_trainable(const std::string& specs, const std::string& place) {
-  for (const auto& spec : split_specs(specs)) {
-    if (!is_builtin(spec)) continue;
-    for (const auto& task : data::builtin::tasks())
-      if (spec == "builtin:" + task.name && task.cluster == data::builtin::held_out_cluster())
-        fail(ErrorCode::InvalidConfig,
-             "[{}] {} belongs to the held-out cluster '{}', which is never trained on", place, spec,
-             task.cluster);
-    (void)data::open_sources(spec, 0);  // an unknown name
-  }
 }
 
 }  // namespace flanmoe::study

@@ -1,6 +1,7 @@
-// Span corruption on documents.
+// A pretraining objective on documents.
 #include <algorithm>
 
+#include "data/builtin.h"
 #include "study/data_spec.h"
 #include "study/stages/documents.h"
 #include "study/stages/stages.h"
@@ -10,14 +11,17 @@ namespace {
 
 struct Config : TrainingConfig {
   bool concatenates_documents = true;
-  data::SpanCorruptionConfig span_corruption;
+  data::ObjectiveConfig objective;
   template <class Visitor>
   void visit(Visitor& v) {
     visit_training(v);
     v("concatenates_documents", concatenates_documents,
       "documents are put one behind the other and cut to length; else one document an example");
-    v("span_corruption", span_corruption,
-      "the objective; keys that are not there are those of data.span_corruption");
+    v("objective", objective.kind, "span-corruption, ul2 or prefix-lm");
+    v("span_corruption", objective.span_corruption,
+      "its settings; keys that are not there are those of data.span_corruption");
+    v("prefix_lm", objective.prefix_lm, "settings of prefix-lm");
+    v("ul2", objective.ul2, "settings of ul2: the denoisers that are mixed");
   }
 };
 
@@ -26,7 +30,7 @@ class PretrainStage final : public TrainingStage {
   PretrainStage(const std::string& name, const ConfigNode& table, const Sections& sections)
       : TrainingStage(name, "pretrain") {
     config_.train = sections.train;
-    config_.span_corruption = sections.data.span_corruption;
+    config_.objective.span_corruption = sections.data.span_corruption;
     parse_stage(*this, table, config_);
     find_inputs(config_, sections, sections.data.pretrain, "data.pretrain");
   }
@@ -35,30 +39,50 @@ class PretrainStage final : public TrainingStage {
     TrainingStage::check();
     const auto specs = split_specs(config_.data);
     const bool has_builtin = std::any_of(specs.begin(), specs.end(), is_builtin);
-    if (has_builtin && config_.data != "builtin:corpus")
-      fail(
-          ErrorCode::InvalidConfig,
-          "[{}] is '{}': pretraining takes builtin:corpus alone, or files and folders of documents",
-          data_input().place, config_.data);
-    const int64_t needed =
-        data::fit_to_input_length(config_.train.batch.input_length, config_.span_corruption)
-            .target_length;
-    if (config_.train.batch.target_length < needed)
+    if (has_builtin && !(specs.size() == 1 && data::builtin::find_corpus(specs[0])))
       fail(ErrorCode::InvalidConfig,
-           "[{}] is {}, but corrupting inputs of {} tokens gives targets of up to {}",
-           place("train.batch.target_length"), config_.train.batch.target_length,
-           config_.train.batch.input_length, needed);
+           "[{}] is '{}': pretraining takes builtin:corpus or builtin:easy-corpus alone, or files "
+           "and folders of documents",
+           data_input().place, config_.data);
+    check_objective();
   }
 
  private:
   const TrainingConfig& training() const override { return config_; }
   Draw make_draw(uint64_t seed, const text::Tokenizer& tokenizer) const override {
     return make_document_draw({.specs = config_.data,
-                               .span_corruption = config_.span_corruption,
-                               .input_length = config_.train.batch.input_length,
+                               .objective = config_.objective,
+                               .limits = limits(),
                                .concatenates_documents = config_.concatenates_documents,
                                .seed = seed},
                               tokenizer);
+  }
+
+  data::ObjectiveLimits limits() const {
+    return {config_.train.batch.input_length, config_.train.batch.target_length};
+  }
+  // What can be known without the vocabulary: T5's sentinels are taken for granted, mode tokens for
+  // one id each.
+  void check_objective() const {
+    if (config_.objective.kind == data::ObjectiveKind::SpanCorruption) {
+      const int64_t needed =
+          data::fit_to_input_length(limits().input_length, config_.objective.span_corruption)
+              .target_length;
+      if (limits().target_length < needed)
+        fail(ErrorCode::InvalidConfig,
+             "[{}] is {}, but corrupting inputs of {} tokens gives targets of up to {}",
+             place("train.batch.target_length"), limits().target_length, limits().input_length,
+             needed);
+      return;
+    }
+    try {
+      data::make_objective(config_.objective, limits(),
+                           {.num_sentinels = 100,
+                            .encode = [](const std::string&) { return std::vector<int32_t>{0}; }});
+    } catch (const Error& error) {
+      fail(error.code(), "[{}] {}", place(std::string(to_string(config_.objective.kind))),
+           error.what());
+    }
   }
 
   Config config_;

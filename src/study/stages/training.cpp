@@ -71,6 +71,7 @@ void TrainingStage::check() const {
     fail(ErrorCode::InvalidConfig,
          "[{}] batch_size {}, input_length {}, target_length {}: expected at least 1, 2 and 1",
          place("train.batch"), batch.batch_size, batch.input_length, batch.target_length);
+  data::validate(batch, place("train.batch"));
 }
 
 void TrainingStage::run(StageRun& run) const {
@@ -88,7 +89,7 @@ void TrainingStage::run(StageRun& run) const {
   run.add_output("stages/" + name() + "/metrics.jsonl");
   run.record->model = make_model_facts(loaded.model->config());
   run.record->training = TrainingFacts{.steps = result.steps,
-                                       .num_examples = result.steps * train.batch.batch_size,
+                                       .num_examples = result.num_examples,
                                        .num_input_tokens = result.num_input_tokens,
                                        .num_target_tokens = result.num_target_tokens,
                                        .train_flops = result.train_flops,

@@ -1,5 +1,6 @@
 // Instruction tuning or finetuning on a mixture of tasks.
-#include "data/mixture.h"
+#include "base/file.h"
+#include "data/mixture/mixture.h"
 #include "study/data_spec.h"
 #include "study/stages/mixture_draw.h"
 #include "study/stages/stages.h"
@@ -13,6 +14,8 @@ struct Config : TrainingConfig {
   template <class Visitor>
   void visit(Visitor& v) {
     visit_training(v);
+    v("on_error", mixture.on_error,
+      "stop at a bad line, or skip it; where it is not given, data.on_error");
     v("mixture", mixture, "how tasks are mixed; keys that are not there are those of data.mixture");
   }
 };
@@ -29,7 +32,23 @@ class TuneStage final : public TrainingStage {
   ConfigNode config() const override { return to_config_node(config_); }
   void check() const override {
     TrainingStage::check();
-    check_trainable(config_.data, data_input().place);
+    try {
+      data::check_mixture(config_.data, config_.mixture);
+    } catch (const Error& error) {
+      std::string message = error.what();
+      if (message.starts_with("[data] ")) message.erase(0, 7);
+      fail(error.code() == ErrorCode::NotFound ? ErrorCode::NotFound : ErrorCode::InvalidConfig,
+           "[{}] {}", data_input().place, message);
+    }
+  }
+  // What a mixture file reads counts as this stage's input too.
+  std::vector<DataInput> data() const override {
+    std::vector<DataInput> inputs = TrainingStage::data();
+    for (const std::string& spec : split_specs(config_.data))
+      if (spec.ends_with(".toml") && is_file(spec))
+        for (const std::string& path : data::mixture_inputs(spec, config_.mixture))
+          inputs.push_back({path, data_input().place});
+    return inputs;
   }
 
  private:

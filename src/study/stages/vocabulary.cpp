@@ -2,7 +2,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "data/builtin.h"
-#include "data/jsonl.h"
+#include "data/documents.h"
+#include "data/mixture/mixture.h"
 #include "study/data_spec.h"
 #include "study/stages/stage_config.h"
 #include "study/stages/stages.h"
@@ -21,7 +22,7 @@ struct Config : CommonConfig {
   void visit(Visitor& v) {
     visit_common(v);
     v("data", data,
-      "documents to train on; builtin:train and builtin:TASK give the text of instruction "
+      "documents to train on; builtin:train, builtin:easy, ... give the text of instruction "
       "examples; empty: data.pretrain");
     v("num_documents", num_documents, "documents (or examples) taken from each generated source");
     v("num_sentinels", num_sentinels, "sentinels <extra_id_N> on top of the pieces");
@@ -41,22 +42,21 @@ void append_lines(const std::string& text, std::vector<std::string>& lines) {
 
 void append_examples(const std::string& spec, const Config& config,
                      std::vector<std::string>& lines) {
-  const data::Mixture mixture(data::open_sources(spec, static_cast<uint64_t>(config.seed)), {},
-                              static_cast<uint64_t>(config.seed));
+  const data::Mixture mixture = data::open_mixture(spec, {}, static_cast<uint64_t>(config.seed));
   for (int64_t i = 0; i < config.num_documents; ++i) {
-    const data::Example example = mixture.get(static_cast<uint64_t>(i));
-    append_lines(example.inputs, lines);
-    append_lines(example.targets, lines);
+    const data::PromptText text = data::to_text(mixture.get(static_cast<uint64_t>(i)));
+    append_lines(text.inputs, lines);
+    append_lines(text.targets, lines);
   }
 }
 
 std::vector<std::string> read_sentences(const std::string& specs, const Config& config) {
   std::vector<std::string> lines;
   for (const auto& spec : split_specs(specs)) {
-    if (spec == "builtin:corpus")
+    if (const auto corpus = data::builtin::find_corpus(spec))
       for (int64_t i = 0; i < config.num_documents; ++i)
         append_lines(data::builtin::make_document(static_cast<uint64_t>(config.seed),
-                                                  static_cast<uint64_t>(i)),
+                                                  static_cast<uint64_t>(i), *corpus),
                      lines);
     else if (is_builtin(spec))
       append_examples(spec, config, lines);
