@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/progress.h"
 #include "common.h"
+#include "data/sources/format.h"
 #include "ops/device.h"
 #include "verbs.h"
 
@@ -24,6 +25,7 @@ Verb add_doctor(Options options) {
       std::string found, hint;
     };
     const double memory_bytes = static_cast<double>(machine_memory_bytes());
+    const std::string arrow = data::arrow_version();
     const std::string kernels = ops::cpu_kernel_name();
     const std::vector<Check> checks = {
         {"libtorch", true, TORCH_VERSION, ""},
@@ -38,6 +40,8 @@ Verb add_doctor(Options options) {
          "the quickstart needs up to 4 GB"},
         {"cuda", true, ops::has_cuda_build() ? "built in" : "not in this build",
          "configure with the preset 'cuda' for --device cuda"},
+        {"parquet", true, arrow.empty() ? "not in this build" : "Arrow " + arrow,
+         "run FLANMOE_WITH_PARQUET=1 tools/setup and build again to read Parquet files"},
     };
     if (common->is_json) {
       Json list = Json::array();

@@ -18,14 +18,16 @@ Verb add_eval(Options options) {
   options.positional("MODEL", state->model, "model folder");
   options.option(
       "suite", state->suite,
-      "builtin:seen, builtin:unseen-templates, builtin:held-out; with --data a name of your own");
+      "builtin:seen, builtin:unseen-templates, builtin:held-out, builtin:easy-seen, ..., "
+      "builtin:cluster/NAME, builtin:TASK; with --data a name of your own");
   options.option("data", state->data, "JSONL files or folders, separated by commas");
   options.option("out", state->out, "file for the result (JSON)");
   options.option("num-examples", state->num_examples, "examples a task of the built-in suites");
   options.fields(state->config);
   state->common.add_to(options, false);
   options.footer(
-      "Example:\n  flanmoe eval runs/quickstart/stages/moe/model --suite builtin:held-out --out "
+      "Example:\n  flanmoe eval runs/quickstart/stages/moe/model --suite builtin:easy-held-out "
+      "--out "
       "held-out.json\n"
       "  flanmoe eval flan-t5-small --data eval/arc.jsonl.gz --num-shots 2 --json");
   return [state] {

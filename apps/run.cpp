@@ -23,7 +23,8 @@ Verb add_run(Options options) {
   options.choice(
       "device", {"cpu", "cuda"}, "cpu",
       [state](const std::string& text) { state->common.device = text; }, "where to compute");
-  options.option("threads", state->common.threads, "compute threads; 0 takes what the recipe says, else the physical cores");
+  options.option("threads", state->common.threads,
+                 "compute threads; 0 takes what the recipe says, else the physical cores");
   options.flag("json", state->common.is_json,
                "one JSON document on stdout, everything else on stderr");
   options.footer(

@@ -12,7 +12,7 @@ namespace flanmoe::apps {
 
 Verb add_bench(Options options) {
   auto settings = std::make_shared<BenchSettings>();
-  options.positional("WHAT", settings->what, "train, moe or matmul");
+  options.positional("WHAT", settings->what, "train, moe, data, packing or matmul");
   options.option("shape", settings->shape, "a named size or a model folder");
   options.option("optimizer", settings->optimizer, "adafactor or adamw");
   options.option("batch", settings->batch, "rows");
@@ -29,6 +29,9 @@ Verb add_bench(Options options) {
       "routing", {"uniform", "zipf"}, settings->routing,
       [settings](const std::string& text) { settings->routing = text; },
       "how first choices spread over the experts, of moe");
+  options.option("data", settings->data,
+                 "of data and packing: JSONL files or folders, builtin:NAME; separated by commas");
+  options.option("tokenizer", settings->tokenizer, "of data and packing: a folder with one");
   settings->common.add_to(options);
   options.footer(
       "Example:\n  flanmoe bench moe --experts 64 --dtype bfloat16 --threads 2 --json\n  flanmoe "
@@ -36,11 +39,15 @@ Verb add_bench(Options options) {
   return [settings] {
     settings->common.apply();
     const std::map<std::string, Json (*)(const BenchSettings&)> benches = {
-        {"train", bench_train}, {"moe", bench_moe}, {"matmul", bench_matmul}};
+        {"train", bench_train},
+        {"moe", bench_moe},
+        {"data", bench_data},
+        {"packing", bench_packing},
+        {"matmul", bench_matmul}};
     const auto found = benches.find(settings->what);
     if (found == benches.end())
       fail(ErrorCode::InvalidArgument, "[bench] unknown benchmark '{}'{}", settings->what,
-           suggestion(settings->what, {"train", "moe", "matmul"}));
+           suggestion(settings->what, {"train", "moe", "data", "packing", "matmul"}));
     if (settings->repeats < 1)
       fail(ErrorCode::InvalidArgument, "[--repeats] expected at least 1, found {}",
            settings->repeats);

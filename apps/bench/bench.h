@@ -9,16 +9,21 @@
 
 #include "base/json.h"
 #include "common.h"
+#include "model/config.h"
 
 namespace flanmoe::apps {
 
 struct BenchSettings {
   Common common;
-  std::string what, shape = "flan-t5-small", optimizer = "adafactor", routing = "uniform";
+  std::string what, shape = "flan-t5-small", optimizer = "adafactor", routing = "uniform",
+                    data = "builtin:train", tokenizer;
   int64_t batch = 8, input_length = 256, target_length = 64, repeats = 5;
   int64_t num_experts = 64, top_k = 2, num_tokens = 4096, d_model = 512, d_ff = 2048;
   bool is_gated = false;
 };
+
+// Of --shape: a named size or a model folder.
+model::ModelConfig bench_model_config(const BenchSettings& settings);
 
 double seconds_of(const std::function<void()>& work);
 double median(std::vector<double> values);
@@ -47,5 +52,11 @@ Json bench_train(const BenchSettings& settings);
 // A sparse feed-forward block, forward and backward with all gradients, against a dense one over as
 // many rows as there are assignments.
 Json bench_moe(const BenchSettings& settings);
+// Reading, tokenising, packing and laying out the examples of --data, on one thread, and how full
+// rows are with and without packing.
+Json bench_data(const BenchSettings& settings);
+// Optimizer steps on the examples of --data at their natural lengths: padded, padded after sorting
+// by length, and packed, in turn.
+Json bench_packing(const BenchSettings& settings);
 
 }  // namespace flanmoe::apps

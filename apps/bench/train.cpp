@@ -31,11 +31,14 @@ data::Batch random_batch(const BenchSettings& settings, int64_t vocab_size) {
 
 }  // namespace
 
-Json bench_train(const BenchSettings& settings) {
+model::ModelConfig bench_model_config(const BenchSettings& settings) {
   const std::vector<std::string> sizes = model::size_names();
   const bool is_size = std::find(sizes.begin(), sizes.end(), settings.shape) != sizes.end();
-  const model::ModelConfig config =
-      is_size ? model::named_size(settings.shape) : model::load_model_config(settings.shape);
+  return is_size ? model::named_size(settings.shape) : model::load_model_config(settings.shape);
+}
+
+Json bench_train(const BenchSettings& settings) {
+  const model::ModelConfig config = bench_model_config(settings);
   const model::Model model(config, 0, at::kFloat, settings.common.torch_device());
   train::OptimizerConfig optimizer_config;
   optimizer_config.name = settings.optimizer;
