@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/progress.h"
 #include "ops/device.h"

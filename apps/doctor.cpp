@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/progress.h"
 #include "common.h"

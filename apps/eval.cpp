@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "common.h"
 #include "eval/evaluate.h"
 #include "verbs.h"

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "common.h"
 #include "data/jsonl.h"
 #include "model/folder.h"

@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "base/json.h"
 #include "base/progress.h"
 #include "common.h"
 #include "model/accounting.h"

@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "base/json.h"
 #include "common.h"
 #include "data/jsonl.h"
 #include "eval/scoring.h"

@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "common.h"
 #include "data/sentences.h"

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "base/json.h"
 #include "base/progress.h"
 #include "verbs.h"
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/json.h"
 #include "base/random.h"
 #include "bench/bench.h"
 #include "data/batch.h"

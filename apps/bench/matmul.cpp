@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/json.h"
 #include "bench/bench.h"
 
 namespace flanmoe::apps {

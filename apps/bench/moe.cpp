@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "bench/bench.h"
 #include "moe/feed_forward.h"

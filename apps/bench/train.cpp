@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "bench/bench.h"

@@ -1,4 +1,5 @@
 #include "base/config_node.h"
+#include "base/json.h"
 
 #include <fmt/format.h>
 #include <toml++/toml.h>

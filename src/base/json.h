@@ -5,9 +5,9 @@
 
 #include <string>
 
-namespace flanmoe {
+#include "base/json_fwd.h"
 
-using Json = nlohmann::ordered_json;
+namespace flanmoe {
 
 // `where` is put before the message ("file.jsonl:12"). Throws CorruptFile; 256 levels at most.
 Json parse_json(std::string_view text, const std::string& where);

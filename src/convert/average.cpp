@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "convert/write_folder.h"
 
 namespace flanmoe::convert {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "data/example.h"
 #include "data/packing.h"
+#include "data/tokenized_example.h"
 
 namespace flanmoe::data {
 

@@ -1,4 +1,5 @@
 #include "data/example.h"
+#include "base/json.h"
 
 namespace flanmoe::data {
 

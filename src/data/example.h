@@ -1,4 +1,4 @@
-// One example as the JSONL schema has it, and its tokenised form.
+// One example as the JSONL schema has it.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +29,5 @@ struct Example {
 // A raw column as a plain template shows it: text as it is, numbers as JSON writes them, true and
 // false as True and False, null as "", lists joined with ", ", objects as JSON.
 std::string field_text(const Json& value);
-
-// Token ids, each list with </s> at its end.
-struct TokenizedExample {
-  uint64_t key = 0;  // identity for keyed noise: hash of source, id and epoch
-  std::vector<int32_t> inputs;
-  std::vector<int32_t> targets;
-};
 
 }  // namespace flanmoe::data

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/enum_names.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 
 namespace flanmoe::data {
 

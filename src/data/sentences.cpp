@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/nearest.h"
 #include "data/jsonl.h"
 #include "data/source.h"

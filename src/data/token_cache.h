@@ -7,6 +7,7 @@
 
 #include "data/source.h"
 #include "data/token_lists.h"
+#include "data/tokenized_example.h"
 #include "text/tokenizer.h"
 
 namespace flanmoe::data {

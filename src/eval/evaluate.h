@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/config.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "data/example.h"
 #include "generate/generate.h"
 #include "model/folder.h"

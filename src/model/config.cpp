@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "base/nearest.h"
 #include "moe/router.h"
 

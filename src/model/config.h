@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/config.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "moe/config.h"
 
 namespace flanmoe::model {

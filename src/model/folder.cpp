@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "model/modeling_file.h"
 #include "model/name_table.h"
 

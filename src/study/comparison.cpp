@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "base/json.h"
 #include "eval/statistics.h"
 
 namespace flanmoe::study {

@@ -1,4 +1,5 @@
 #include "study/html.h"
+#include "base/json.h"
 
 namespace flanmoe::study {
 namespace {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/progress.h"
 #include "study/comparison.h"
 #include "study/html.h"

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "eval/evaluate.h"
 #include "eval/statistics.h"
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "text/jinja/evaluator.h"
 #include "text/jinja/parser.h"
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/json.h"
 #include "base/log.h"
 
 namespace flanmoe::train {

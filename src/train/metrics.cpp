@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include "base/json.h"
 
 namespace flanmoe::train {
 namespace {

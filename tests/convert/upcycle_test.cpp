@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/json.h"
 #include "model/folder.h"
 #include "moe/feed_forward.h"
 #include "support/expect_error.h"

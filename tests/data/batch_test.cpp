@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/random.h"
 
 namespace flanmoe::data {

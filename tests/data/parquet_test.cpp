@@ -9,6 +9,7 @@
 
 #include <filesystem>
 
+#include "base/json.h"
 #include "data/source.h"
 #include "data/sources/format.h"
 #include "support/expect_error.h"

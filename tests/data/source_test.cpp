@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "data/builtin.h"

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "data/cache.h"

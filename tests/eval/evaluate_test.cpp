@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "base/json.h"
 #include "eval/scoring.h"
 #include "eval/statistics.h"
 #include "support/expect_error.h"

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/json.h"
 #include "model/accounting.h"
 #include "model/model.h"
 #include "support/expect_error.h"

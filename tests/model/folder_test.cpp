@@ -9,6 +9,7 @@
 #include <map>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "model/initialisation.h"
 #include "model/name_table.h"
 #include "support/expect_error.h"

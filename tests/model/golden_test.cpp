@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 
+#include "base/json.h"
 #include "model/folder.h"
 #include "model/name_table.h"
 #include "support/golden.h"

@@ -17,6 +17,7 @@
 #include <tuple>
 
 #include "base/config_node.h"
+#include "base/json.h"
 #include "moe/capacity.h"
 #include "moe/loop_reference.h"
 #include "moe/losses.h"

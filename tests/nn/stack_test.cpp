@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include "base/json.h"
 #include "nn/kv_cache.h"
 #include "ops/transformer.h"
 #include "support/golden.h"

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "base/json.h"
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
 

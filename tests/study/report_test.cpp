@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/json.h"
 #include "study/html.h"
 #include "study/metrics.h"
 #include "study/planted_run.h"

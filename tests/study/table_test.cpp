@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "study/comparison.h"
 #include "study/planted_run.h"
 #include "support/expect_error.h"

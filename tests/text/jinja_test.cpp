@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace flanmoe::text {
 namespace {

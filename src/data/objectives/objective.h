@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "data/example.h"
+#include "data/tokenized_example.h"
 
 namespace flanmoe::data {
 

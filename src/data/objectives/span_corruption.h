@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/objectives/objective.h"
+#include "data/tokenized_example.h"
 
 namespace flanmoe::data {
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/utf8.h"
 #include "data/sources/format.h"
 

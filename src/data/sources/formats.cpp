@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/nearest.h"
 #include "data/sources/format.h"
 

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "base/json.h"
 #include "data/sources/format.h"
 
 namespace flanmoe::data {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "data/example.h"
 #include "data/sources/format.h"
 

@@ -10,6 +10,7 @@
 
 #include <cmath>
 
+#include "base/json.h"
 #include "base/utf8.h"
 
 namespace flanmoe::data {

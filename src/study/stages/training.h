@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "data/example.h"
+#include "data/tokenized_example.h"
 #include "study/stages/stage_config.h"
 #include "text/tokenizer.h"
 #include "train/config.h"

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/json.h"
 #include "text/jinja/unicode.h"
 
 namespace flanmoe::text::jinja {
