@@ -133,7 +133,8 @@ struct MixtureConfig {
     v("allows_missing", allows_missing, "draw from the sources that are there");
     v("hold_out", hold_out, "clusters, data sets or tasks kept out, with all derived from them");
     v("num_tasks", num_tasks, "a random subset of so many tasks, nested; 0 takes all");
-    v("num_examples", num_examples, "so many distinct examples in all, nested; 0 takes all");
+    v("num_examples", num_examples,
+      "so many distinct examples in all, shared out by rate; 0 takes all");
     v("subset_seed", subset_seed, "of the subsets of tasks and examples");
   }
 };

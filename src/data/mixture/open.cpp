@@ -248,7 +248,7 @@ class Opener {
       PromptingConfig own = prompting;
       if (own.templates.empty() && builtin_tasks.count(source->task()) > 0)
         own.templates = kBuiltin;
-      task.prompter = std::make_shared<Prompter>(source, own, templates_task, seed_);
+      task.prompter = std::make_shared<Prompter>(source, own, templates_task, seed_, prompt_files_);
       tasks_.push_back(std::move(task));
       collection_of_.push_back(c);
     }
@@ -357,6 +357,7 @@ class Opener {
   std::vector<MixtureTask> tasks_;
   std::vector<size_t> collection_of_;  // of every task
   std::vector<MissingSource> missing_;
+  std::shared_ptr<PromptFiles> prompt_files_ = std::make_shared<PromptFiles>();
   int64_t num_skipped_ = 0;
 };
 

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/nearest.h"
-#include "data/prompts/prompts.h"
 
 namespace flanmoe::data {
 namespace {
@@ -87,14 +86,14 @@ Prompts choose_candidates(const Prompts& prompts, const FormConfig& form, bool& 
   return own_prompts(form);
 }
 
-Prompts load_prompts(const std::string& path, const std::string& task,
+Prompts load_prompts(PromptFiles& files, const std::string& path, const std::string& task,
                      const PromptingConfig& config) {
-  Prompts prompts = open_prompts(path, task);
+  Prompts prompts = files.open(path, task);
   // FLAN 2022 has its templates without option wording in a section of their own.
   const std::string branched = "patterns_branched/" + task;
-  const std::vector<std::string> known = list_prompt_tasks(path);
+  const std::vector<std::string> known = files.list_tasks(path);
   if (std::find(known.begin(), known.end(), branched) != known.end())
-    for (auto& prompt : open_prompts(path, branched)) prompts.push_back(std::move(prompt));
+    for (auto& prompt : files.open(path, branched)) prompts.push_back(std::move(prompt));
   for (const std::string& pattern : config.excluded_templates) {
     std::regex regex;
     try {
@@ -136,14 +135,16 @@ std::string describe(const FormConfig& form) {
 }
 
 Prompter::Prompter(std::shared_ptr<const Source> source, const PromptingConfig& config,
-                   const std::string& templates_task, uint64_t seed)
+                   const std::string& templates_task, uint64_t seed,
+                   const std::shared_ptr<PromptFiles>& files)
     : source_(std::move(source)),
       max_prompt_tokens_(config.max_prompt_tokens),
       key_(RandomKey(seed, RandomPurpose::Template).fold(source_->task())) {
-  if (!config.templates.empty()) prompts_ = load_prompts(config.templates, templates_task, config);
+  if (!config.templates.empty())
+    prompts_ = load_prompts(*files, config.templates, templates_task, config);
   few_shot_prompts_ = config.few_shot_templates.empty()
                           ? prompts_
-                          : load_prompts(config.few_shot_templates, templates_task, config);
+                          : load_prompts(*files, config.few_shot_templates, templates_task, config);
   set_forms(config.forms);
 }
 

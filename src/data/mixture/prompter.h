@@ -11,6 +11,7 @@
 #include "base/config.h"
 #include "data/prompt.h"
 #include "data/prompts/few_shot.h"
+#include "data/prompts/prompts.h"
 #include "data/source.h"
 #include "text/tokenizer.h"
 
@@ -89,9 +90,11 @@ struct PromptText {
 
 class Prompter {
  public:
-  // `templates_task`: the task's name in the files of templates. Throws InvalidConfig, NotFound.
+  // `templates_task`: the task's name in the files of templates; `files`: where they are read,
+  // shared by the tasks of a mixture. Throws InvalidConfig, NotFound.
   Prompter(std::shared_ptr<const Source> source, const PromptingConfig& config,
-           const std::string& templates_task, uint64_t seed);
+           const std::string& templates_task, uint64_t seed,
+           const std::shared_ptr<PromptFiles>& files = std::make_shared<PromptFiles>());
 
   // A pure function of (seed, task, index, epoch). In every epoch an example has the next of its
   // templates; exemplars are other examples of the source under the same template. A chain of

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/nearest.h"
 #include "data/prompts/prompt_set.h"
 #include "data/prompts/prompts.h"

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "data/prompts/prompts.h"
 #include "text/jinja.h"
 #include "text/jinja/unicode.h"

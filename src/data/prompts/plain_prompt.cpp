@@ -2,6 +2,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/nearest.h"
 #include "data/prompts/prompts.h"
 #include "text/template.h"

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/nearest.h"
 #include "data/builtin.h"
 #include "data/prompts/prompt_set.h"
@@ -64,9 +65,15 @@ std::vector<std::string> task_names(const PromptSet& set) {
 
 }  // namespace
 
-Prompts open_prompts(const std::string& path, const std::string& task) {
+const PromptSet& PromptFiles::read(const std::string& path) {
+  std::shared_ptr<const PromptSet>& set = sets_[path];
+  if (!set) set = std::make_shared<const PromptSet>(read_prompt_set(path));
+  return *set;
+}
+
+Prompts PromptFiles::open(const std::string& path, const std::string& task) {
   if (path == "builtin:") return builtin::prompts(task);
-  const PromptSet set = read_prompt_set(path);
+  const PromptSet& set = read(path);
   Prompts prompts;
   const PromptSet::Task* found = find_task(set, task);
   if (!found && !set.make_for_any_task) {
@@ -93,13 +100,21 @@ Prompts open_prompts(const std::string& path, const std::string& task) {
   return prompts;
 }
 
-std::vector<std::string> list_prompt_tasks(const std::string& path) {
+std::vector<std::string> PromptFiles::list_tasks(const std::string& path) {
   if (path == "builtin:") {
     std::vector<std::string> names;
     for (const builtin::TaskInfo& task : builtin::tasks()) names.push_back(task.name);
     return names;
   }
-  return task_names(read_prompt_set(path));
+  return task_names(read(path));
+}
+
+Prompts open_prompts(const std::string& path, const std::string& task) {
+  return PromptFiles().open(path, task);
+}
+
+std::vector<std::string> list_prompt_tasks(const std::string& path) {
+  return PromptFiles().list_tasks(path);
 }
 
 }  // namespace flanmoe::data

@@ -2,6 +2,7 @@
 // and TOML files of a user's own.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,7 +11,9 @@
 
 namespace flanmoe::data {
 
-// The prompts of one task. `path` is
+struct PromptSet;
+
+// Files and folders of prompts, each read once. `path` is
 // * "builtin:", the templates of the built-in collection.
 // * JSON with `patterns` (FLAN): task -> [{inputs, targets, ...}], with the sections, `aliases`,
 //   `defaults` and `option_start_strings` of FLAN 2022 where the file has them. A task of another
@@ -19,11 +22,22 @@ namespace flanmoe::data {
 //   "dataset/subset", or the dataset where that is one set. "super_glue_rte" is super_glue/rte.
 // * TOML with [[templates]]: name, task (none: every task), inputs and targets or `jinja` with |||,
 //   kind = "plain" | "jinja", answer_choices, and the keys of FewShotLayout.
-// Throws NotFound with the nearest task, CorruptFile or InvalidConfig naming file and place.
-Prompts open_prompts(const std::string& path, const std::string& task);
+class PromptFiles {
+ public:
+  // The prompts of one task. Throws NotFound with the nearest task, CorruptFile or InvalidConfig
+  // naming file and place.
+  Prompts open(const std::string& path, const std::string& task);
+  // The tasks that a set names, in its order; aliases after what they stand for. Empty where every
+  // template is for any task.
+  std::vector<std::string> list_tasks(const std::string& path);
 
-// The tasks that a set names, in its order; aliases after what they stand for. Empty where every
-// template is for any task.
+ private:
+  const PromptSet& read(const std::string& path);
+  std::map<std::string, std::shared_ptr<const PromptSet>> sets_;
+};
+
+// Of a single task or file.
+Prompts open_prompts(const std::string& path, const std::string& task);
 std::vector<std::string> list_prompt_tasks(const std::string& path);
 
 // One template of a set, from its parts. `where` is the name that messages begin with.

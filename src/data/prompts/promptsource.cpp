@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "data/prompts/prompt_set.h"
 #include "data/prompts/prompts.h"
 

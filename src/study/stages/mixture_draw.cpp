@@ -5,6 +5,11 @@
 #include "data/token_cache.h"
 
 namespace flanmoe::study {
+namespace {
+
+constexpr int64_t kCachedExamples = 1000;
+
+}  // namespace
 
 Draw make_mixture_draw(const MixtureDraw& settings, const text::Tokenizer& tokenizer) {
   const uint64_t seed = settings.seed;
@@ -18,11 +23,12 @@ Draw make_mixture_draw(const MixtureDraw& settings, const text::Tokenizer& token
   for (const auto& task : mixture->tasks())
     log::debug("[data] {} ({}): {} examples, rate {:.4f}", task.name(), task.cluster(),
                task.num_examples, task.rate);
-  // Examples that no template changes are tokenised once, on disk.
+  // Examples that no template changes are tokenised once, on disk; those of small tasks when they
+  // are drawn, since a file for each would cost more than it saves.
   const data::TokenCache cache(tokenizer);
   std::vector<std::shared_ptr<const data::TokenizedSource>> tokenized;
   for (const auto& task : mixture->tasks())
-    tokenized.push_back(task.prompter->is_identity() && task.source->size() >= 0
+    tokenized.push_back(task.prompter->is_identity() && task.source->size() >= kCachedExamples
                             ? cache.open(task.source)
                             : nullptr);
   return [mixture, seed, tokenizer, tokenized](uint64_t position) {
