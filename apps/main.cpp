@@ -39,21 +39,23 @@ constexpr VerbEntry kVerbs[] = {
 
 // What CLI11 leaves over: the nearest option or verb, so that a typing error explains itself.
 std::string explain_extras(const CLI::App& app, const std::string& message) {
-  const CLI::App* verb = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
+  const CLI::App* verb = &app;
+  while (!verb->get_subcommands().empty()) verb = verb->get_subcommands().front();
   std::vector<std::string> extras = verb->remaining(), names;
-  if (extras.empty()) extras = app.remaining();
+  if (extras.empty()) extras = app.remaining(true);
   if (extras.empty()) return message;
   const bool is_option = extras.front().starts_with("-");
   if (is_option) {
     for (const CLI::Option* option : verb->get_options())
       for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  } else if (verb == &app) {
-    for (const VerbEntry& entry : kVerbs) names.emplace_back(entry.name);
+  } else {
+    for (const CLI::App* sub : verb->get_subcommands([](const CLI::App*) { return true; }))
+      names.push_back(sub->get_name());
   }
   return fmt::format("unexpected {} '{}'{}",
-                     is_option      ? "option"
-                     : verb == &app ? "verb"
-                                    : "argument",
+                     is_option       ? "option"
+                     : names.empty() ? "argument"
+                                     : "verb",
                      extras.front(), names.empty() ? "" : suggestion(extras.front(), names));
 }
 

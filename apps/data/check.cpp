@@ -2,6 +2,7 @@
 #include <map>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/progress.h"
 #include "data/contamination.h"
 #include "data/data.h"

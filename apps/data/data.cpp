@@ -81,7 +81,7 @@ Verb add_data(Options options) {
       {"check", "evaluation inputs that stand in the training text", add_data_check},
   };
   CLI::App& app = options.app();
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   auto verbs = std::make_shared<std::map<const CLI::App*, Verb>>();
   for (const Part& part : kParts) {
     CLI::App* sub = app.add_subcommand(part.name, part.help);
@@ -91,7 +91,12 @@ Verb add_data(Options options) {
   options.footer(
       "Example:\n  flanmoe data list\n  flanmoe data render odd_one_out --index 3\n  flanmoe data "
       "stats --data train.jsonl.gz --model flan-t5-small");
-  return [&app, verbs] { verbs->at(app.get_subcommands().front())(); };
+  return [&app, verbs] {
+    if (app.get_subcommands().empty())
+      fail(ErrorCode::InvalidArgument,
+           "[data] expected a verb: list, show, render, stats or check");
+    verbs->at(app.get_subcommands().front())();
+  };
 }
 
 }  // namespace flanmoe::apps

@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "data/data.h"
 
 namespace flanmoe::apps {

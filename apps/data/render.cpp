@@ -1,5 +1,6 @@
 #include <optional>
 
+#include "base/json.h"
 #include "data/data.h"
 
 namespace flanmoe::apps {

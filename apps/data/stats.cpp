@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "data/batch.h"
 #include "data/data.h"
@@ -105,7 +106,9 @@ std::string shares_table(const std::string& title, std::vector<data::Share> shar
       {title, "tasks", "examples", "asked", "realised", "difference"}};
   for (const data::Share& share : shares)
     rows.push_back({share.name.empty() ? "(none)" : share.name, std::to_string(share.num_tasks),
-                    share.num_examples < 0 ? "endless" : std::to_string(share.num_examples),
+                    share.num_examples == 0  ? ""
+                    : share.num_examples < 0 ? "endless"
+                                             : std::to_string(share.num_examples),
                     percent(share.asked), percent(share.realised),
                     fmt::format("{:+.3f} %", 100 * (share.realised - share.asked))});
   return format_table(rows) +

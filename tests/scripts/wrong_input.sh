@@ -38,6 +38,21 @@ expect 2 "evall" "did you mean 'eval'" -- "$flanmoe" evall
 expect 2 "--num-beam" "--num-beams" -- "$flanmoe" generate "$golden" --num-beam 3
 expect 2 "flaot32" "float32" -- "$flanmoe" score "$golden" --dtype flaot32
 expect 2 "out" -- "$flanmoe" upcycle "$golden"
+expect 2 "lsit" "did you mean 'list'" -- "$flanmoe" data lsit
+expect 2 "list, show" -- "$flanmoe" data
+
+# data
+export FLANMOE_CACHE=$work/cache
+expect 2 "odd_one_uot" "did you mean 'odd_one_out'" -- "$flanmoe" data render odd_one_uot
+expect 2 "seen_11" "seen_1" -- "$flanmoe" data render odd_one_out --template seen_11
+printf 'inputs,targets\na,b\n"c,d\n' > "$work/open.csv"
+expect 2 "open.csv:3" "quote" -- "$flanmoe" data list --data "$work/open.csv"
+expect 0 "open.csv:3" "quote" -- "$flanmoe" data list --data "$work/open.csv" --on-error skip
+printf '[[templates]]\nname = "t"\ninputs = "{wrod}"\ntargets = "{word}"\n' > "$work/t.toml"
+printf '[[collections]]\nname = "c"\ntemplates = "t.toml"\nsources = [{ path = "words.csv" }]\n' > "$work/m.toml"
+printf 'word\nhouse\n' > "$work/words.csv"
+expect 2 "t.toml" "'t'" "wrod" "did you mean 'word'" -- "$flanmoe" data render words --data "$work/m.toml"
+expect 2 "$work/nowhere/ag_news" "on the Hugging Face hub" -- "$flanmoe" data list --data "$FLANMOE_SOURCE_DIR/recipes/mixtures/t0.toml" --folder "$work/nowhere"
 
 # models
 expect 2 "$work/nowhere" -- "$flanmoe" inspect "$work/nowhere"
