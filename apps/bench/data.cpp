@@ -49,12 +49,8 @@ Examples load_examples(const BenchSettings& settings) {
   Examples examples;
   std::vector<data::PromptText> texts;
   examples.render_s = seconds_of([&] {
-    for (int64_t i = 0; i < num_examples; ++i) {
-      const auto position = static_cast<uint64_t>(i);
-      const auto& task = mixture.tasks()[mixture.locate(position).task];
-      texts.push_back(
-          data::to_text(mixture.get(position), tokenizer, task.prompter->max_prompt_tokens()));
-    }
+    for (int64_t i = 0; i < num_examples; ++i)
+      texts.push_back(mixture.text(mixture.locate(static_cast<uint64_t>(i)), tokenizer));
   });
   examples.tokenize_s = seconds_of([&] {
     for (size_t i = 0; i < texts.size(); ++i)

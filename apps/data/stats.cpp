@@ -20,7 +20,6 @@ struct State {
 
 // Lengths in tokens, </s> included, of examples drawn from the stream.
 struct Lengths {
-  std::vector<size_t> task;
   std::vector<int32_t> inputs, targets;
   int64_t num_dropped_exemplars = 0;
 };
@@ -28,7 +27,6 @@ struct Lengths {
 Lengths measure_lengths(const data::Mixture& mixture, const text::Tokenizer& tokenizer,
                         uint64_t num_sampled, int64_t num_threads) {
   Lengths lengths;
-  lengths.task.resize(num_sampled);
   lengths.inputs.resize(num_sampled);
   lengths.targets.resize(num_sampled);
   std::vector<std::exception_ptr> errors(static_cast<size_t>(num_threads));
@@ -36,10 +34,7 @@ Lengths measure_lengths(const data::Mixture& mixture, const text::Tokenizer& tok
   const auto work = [&](size_t thread) {
     try {
       for (uint64_t i = thread; i < num_sampled; i += static_cast<uint64_t>(num_threads)) {
-        const size_t task = mixture.locate(i).task;
-        const data::PromptText text = data::to_text(
-            mixture.get(i), tokenizer, mixture.tasks()[task].prompter->max_prompt_tokens());
-        lengths.task[i] = task;
+        const data::PromptText text = mixture.text(mixture.locate(i), tokenizer);
         lengths.inputs[i] = static_cast<int32_t>(tokenizer.encode(text.inputs).size() + 1);
         lengths.targets[i] = static_cast<int32_t>(tokenizer.encode(text.targets).size() + 1);
         num_dropped[thread] += static_cast<int64_t>(text.num_dropped_exemplars);
@@ -134,13 +129,13 @@ data::PackingStatistics measure_packing(const Lengths& lengths, const data::Batc
   data::BatchConfig packed = config;
   packed.packing = data::Packing::BestFit;
   const auto draw = [&](uint64_t position) {
-    const size_t i = position % lengths.task.size();
+    const size_t i = position % lengths.inputs.size();
     data::TokenizedExample example;
     example.inputs.assign(static_cast<size_t>(lengths.inputs[i]), text::Tokenizer::kEosId);
     example.targets.assign(static_cast<size_t>(lengths.targets[i]), text::Tokenizer::kEosId);
     return example;
   };
-  return data::measure_packing(draw, packed, seed, static_cast<int64_t>(lengths.task.size()));
+  return data::measure_packing(draw, packed, seed, static_cast<int64_t>(lengths.inputs.size()));
 }
 
 std::string packing_text(const data::PackingStatistics& packing, const data::BatchConfig& config) {

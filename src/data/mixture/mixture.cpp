@@ -28,15 +28,18 @@ std::vector<MixtureTask> normalised(std::vector<MixtureTask> tasks) {
 }  // namespace
 
 Mixture::Mixture(std::vector<MixtureTask> tasks, uint64_t seed)
-    : tasks_(normalised(std::move(tasks))), seed_(seed), order_(ordered(tasks_), seed) {}
+    : tasks_(normalised(std::move(tasks))), order_(ordered(tasks_), seed) {}
 
 Mixture::Draw Mixture::locate(uint64_t position) const {
   const StreamOrder::Draw draw = order_.locate(position);
   return {draw.source, draw.index, draw.epoch};
 }
 
-PromptedExample Mixture::get(uint64_t position) const {
-  const Draw draw = locate(position);
+PromptText Mixture::text(const Draw& draw, const text::Tokenizer& tokenizer) const {
+  return to_text(get(draw), tokenizer, tasks_[draw.task].prompter->max_prompt_tokens());
+}
+
+PromptedExample Mixture::get(const Draw& draw) const {
   const MixtureTask& task = tasks_[draw.task];
   const auto size = static_cast<uint64_t>(task.source->size() < 0 ? 0 : task.source->size());
   for (int64_t i = 0; i < kMaxPassedOver; ++i) {

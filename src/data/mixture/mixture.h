@@ -59,14 +59,15 @@ class Mixture {
   // The example at `position` under the template and form that it has there. Where no template
   // applies to it, the next example of its source that one applies to. Throws InvalidArgument where
   // there is none among the next 1000. Safe to call from several threads.
-  PromptedExample get(uint64_t position) const;
+  PromptedExample get(uint64_t position) const { return get(locate(position)); }
+  PromptedExample get(const Draw& draw) const;
+  // As text, with the exemplars that fit the task's longest prompt.
+  PromptText text(const Draw& draw, const text::Tokenizer& tokenizer) const;
 
   const std::vector<MixtureTask>& tasks() const { return tasks_; }
-  uint64_t seed() const { return seed_; }
 
  private:
   std::vector<MixtureTask> tasks_;
-  uint64_t seed_;
   StreamOrder order_;
 };
 

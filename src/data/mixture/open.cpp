@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <filesystem>
-#include <regex>
 #include <set>
 
 #include "base/error.h"
@@ -9,6 +8,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "data/mixture/mixture.h"
+#include "data/mixture/name_patterns.h"
 #include "data/mixture/rates.h"
 
 namespace flanmoe::data {
@@ -19,6 +19,7 @@ struct OpenedCollection {
   CollectionConfig config;
   std::string folder;
   std::vector<TaskConfig> task_configs;
+  std::vector<NamePatterns> task_names;  // of task_configs
 };
 
 const std::string kBuiltin = "builtin:";
@@ -35,24 +36,6 @@ std::string resolve(const std::string& folder, const std::string& path) {
 
 bool is_there(const std::string& path) {
   return path.starts_with(kBuiltin) || path == "-" || is_file(path) || is_folder(path);
-}
-
-std::vector<std::regex> compile(const std::vector<std::string>& patterns, const char* key) {
-  std::vector<std::regex> regexes;
-  for (const std::string& pattern : patterns) {
-    try {
-      regexes.emplace_back(pattern);
-    } catch (const std::regex_error& error) {
-      fail(ErrorCode::InvalidConfig, "[data.mixture] {}: '{}' is no regular expression: {}", key,
-           pattern, error.what());
-    }
-  }
-  return regexes;
-}
-
-bool matches_any(const std::string& text, const std::vector<std::regex>& regexes) {
-  return std::any_of(regexes.begin(), regexes.end(),
-                     [&](const std::regex& regex) { return std::regex_search(text, regex); });
 }
 
 // One task that several files have examples of.
@@ -127,8 +110,11 @@ std::vector<OpenedCollection> list_collections(const std::string& specs,
     const std::string folder =
         !config.folder.empty() ? config.folder : std::filesystem::path(spec).parent_path().string();
     hold_out.insert(hold_out.end(), file.hold_out.begin(), file.hold_out.end());
+    std::vector<NamePatterns> task_names;
+    for (const TaskConfig& task : file.tasks)
+      task_names.emplace_back(std::vector<std::string>{task.name}, "tasks");
     for (const CollectionConfig& collection : file.collections)
-      collections.push_back({collection, folder, file.tasks});
+      collections.push_back({collection, folder, file.tasks, task_names});
   }
   if (!plain.config.sources.empty()) collections.push_back(std::move(plain));
   if (collections.empty()) fail(ErrorCode::InvalidArgument, "[data] no data is named");
@@ -157,9 +143,9 @@ TaskIdentity identify(const Source& source, const OpenedCollection& collection,
   const auto& names = collection.config.template_tasks;
   const auto named = names.find(source.task());
   templates_task = named == names.end() ? source.task() : named->second;
-  for (const TaskConfig& task : collection.task_configs) {
-    if (task.name != identity.name && !std::regex_match(identity.name, std::regex(task.name)))
-      continue;
+  for (size_t i = 0; i < collection.task_configs.size(); ++i) {
+    const TaskConfig& task = collection.task_configs[i];
+    if (!collection.task_names[i].match(identity.name)) continue;
     if (!task.cluster.empty()) identity.cluster = task.cluster;
     if (!task.dataset.empty()) identity.dataset = task.dataset;
     identity.derived_from.insert(identity.derived_from.end(), task.derived_from.begin(),
@@ -232,14 +218,14 @@ class Opener {
       }
       num_skipped_ += report.num_skipped;
     }
-    const auto wanted = compile(collection.config.tasks, "tasks");
-    const auto excluded = compile(collection.config.excluded_tasks, "excluded_tasks");
+    const NamePatterns wanted(collection.config.tasks, "tasks");
+    const NamePatterns excluded(collection.config.excluded_tasks, "excluded_tasks");
     PromptingConfig prompting = collection.config.prompting;
     prompting.templates = resolve(collection.folder, prompting.templates);
     prompting.few_shot_templates = resolve(collection.folder, prompting.few_shot_templates);
     for (const auto& source : join_by_task(sources)) {
-      if (!wanted.empty() && !matches_any(source->task(), wanted)) continue;
-      if (matches_any(source->task(), excluded)) continue;
+      if (!wanted.empty() && !wanted.find_in(source->task())) continue;
+      if (excluded.find_in(source->task())) continue;
       MixtureTask task;
       std::string templates_task;
       task.source = source;

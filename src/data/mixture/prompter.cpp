@@ -1,10 +1,10 @@
 #include "data/mixture/prompter.h"
 
 #include <algorithm>
-#include <regex>
 
 #include "base/error.h"
 #include "base/nearest.h"
+#include "data/mixture/name_patterns.h"
 
 namespace flanmoe::data {
 namespace {
@@ -94,18 +94,9 @@ Prompts load_prompts(PromptFiles& files, const std::string& path, const std::str
   const std::vector<std::string> known = files.list_tasks(path);
   if (std::find(known.begin(), known.end(), branched) != known.end())
     for (auto& prompt : files.open(path, branched)) prompts.push_back(std::move(prompt));
-  for (const std::string& pattern : config.excluded_templates) {
-    std::regex regex;
-    try {
-      regex = std::regex(pattern);
-    } catch (const std::regex_error& error) {
-      fail(ErrorCode::InvalidConfig, "[data] excluded_templates: '{}' is no regular expression: {}",
-           pattern, error.what());
-    }
-    std::erase_if(prompts, [&](const auto& prompt) {
-      return std::regex_search(task + "/" + prompt->name(), regex);
-    });
-  }
+  const NamePatterns excluded(config.excluded_templates, "excluded_templates");
+  std::erase_if(prompts,
+                [&](const auto& prompt) { return excluded.find_in(task + "/" + prompt->name()); });
   if (config.max_templates > 0 && static_cast<int64_t>(prompts.size()) > config.max_templates)
     prompts.resize(static_cast<size_t>(config.max_templates));
   return prompts;

@@ -60,11 +60,12 @@ Shares measure_shares(const Mixture& mixture, uint64_t num_draws, uint64_t num_r
     }
   }
   for (uint64_t position = 0; position < num_draws; ++position) {
-    const size_t task = mixture.locate(position).task;
-    shares.tasks[task].realised += unit;
+    const Mixture::Draw draw = mixture.locate(position);
+    shares.tasks[draw.task].realised += unit;
     if (position >= shares.num_rendered) continue;
-    const size_t form = mixture.get(position).form;
-    form_share(form_names[task][form]).realised += 1 / static_cast<double>(shares.num_rendered);
+    const size_t form = mixture.get(draw).form;
+    form_share(form_names[draw.task][form]).realised +=
+        1 / static_cast<double>(shares.num_rendered);
   }
   shares.clusters = group(shares.tasks, &Share::cluster);
   shares.collections = group(shares.tasks, &Share::collection);

@@ -38,8 +38,7 @@ Draw make_mixture_draw(const MixtureDraw& settings, const text::Tokenizer& token
     if (tokenized[draw.task]) {
       example = tokenized[draw.task]->get(draw.index);
     } else {
-      const data::PromptText text =
-          data::to_text(mixture->get(position), tokenizer, task.prompter->max_prompt_tokens());
+      const data::PromptText text = mixture->text(draw, tokenizer);
       example.inputs = tokenizer.encode_with_eos(text.inputs);
       example.targets = tokenizer.encode_with_eos(text.targets);
     }
