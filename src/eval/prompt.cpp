@@ -31,11 +31,13 @@ Prompt make_prompt(const text::Tokenizer& tokenizer,
   Prompt prompt;
   data::Example query;
   query.inputs = inputs;
-  for (size_t first = 0;; ++first) {
-    prompt.ids = tokenizer.encode(
-        exemplars.empty() ? inputs : data::compose_few_shot({}, exemplars, query, first));
+  if (exemplars.empty()) {
+    prompt.ids = tokenizer.encode(inputs);
+  } else {
+    // One token is for </s>.
+    const size_t first = data::prune_exemplars(tokenizer, {}, exemplars, query, input_length - 1);
+    prompt.ids = tokenizer.encode(data::compose_few_shot({}, exemplars, query, first));
     prompt.num_dropped_exemplars = static_cast<int64_t>(first);
-    if (static_cast<int64_t>(prompt.ids.size()) < input_length || first >= exemplars.size()) break;
   }
   if (static_cast<int64_t>(prompt.ids.size()) >= input_length) {
     prompt.is_truncated = true;
