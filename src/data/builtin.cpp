@@ -297,6 +297,17 @@ void add_tasks(Selection& selection, std::vector<std::string>& names, const std:
     if (keep(task)) selection.tasks.push_back(task);
 }
 
+// The cluster of a task, where it was not named before, and the task itself.
+void add_cluster_and_task(Selection& selection, std::vector<std::string>& names,
+                          const std::string& wanted, const TaskInfo& task) {
+  const std::string cluster = "cluster/" + task.cluster;
+  if (!has(names, cluster))
+    add_tasks(selection, names, wanted, cluster,
+              [&](const TaskInfo& other) { return other.cluster == task.cluster; });
+  add_tasks(selection, names, wanted, task.name,
+            [&](const TaskInfo& other) { return other.name == task.name; });
+}
+
 }  // namespace
 
 Selection select_for_training(const std::string& spec) {
@@ -314,12 +325,7 @@ Selection select_for_training(const std::string& spec) {
       fail(ErrorCode::InvalidArgument,
            "[data] 'builtin:{}' is of the held-out cluster '{}', which is for evaluation only",
            spec, task.cluster);
-    if (task.is_held_out) continue;
-    if (!has(names, cluster))
-      add_tasks(selection, names, wanted, cluster,
-                [&](const TaskInfo& other) { return other.cluster == task.cluster; });
-    add_tasks(selection, names, wanted, task.name,
-              [&](const TaskInfo& other) { return other.name == task.name; });
+    if (!task.is_held_out) add_cluster_and_task(selection, names, wanted, task);
   }
   if (selection.tasks.empty())
     fail(ErrorCode::NotFound, "[data] unknown built-in data 'builtin:{}'{}", wanted,
@@ -342,14 +348,7 @@ Selection select_for_evaluation(const std::string& spec) {
                   return task.is_held_out == held_out && (task.is_easy || !is_easy);
                 });
   if (wanted.ends_with("unseen-templates")) selection.templates = TemplateSet::Unseen;
-  for (const TaskInfo& task : tasks()) {
-    const std::string cluster = "cluster/" + task.cluster;
-    if (!has(names, cluster))
-      add_tasks(selection, names, wanted, cluster,
-                [&](const TaskInfo& other) { return other.cluster == task.cluster; });
-    add_tasks(selection, names, wanted, task.name,
-              [&](const TaskInfo& other) { return other.name == task.name; });
-  }
+  for (const TaskInfo& task : tasks()) add_cluster_and_task(selection, names, wanted, task);
   if (selection.tasks.empty())
     fail(ErrorCode::NotFound, "[eval] unknown suite 'builtin:{}'{}", wanted,
          suggestion(wanted, names));

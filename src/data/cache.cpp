@@ -155,6 +155,21 @@ void use_cached(const std::string& name, const std::function<bool(const std::str
   shrink_now_and_then();
 }
 
+void write_sealed_json(const std::string& path, const Json& json) {
+  const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  write_file_atomically(path, hash_text(text) + "\n" + text);
+}
+
+std::optional<Json> read_sealed_json(const std::string& path) {
+  if (!is_file(path)) return std::nullopt;
+  const std::string content = read_file(path);
+  constexpr size_t kHashBytes = 32;
+  if (content.size() <= kHashBytes) return std::nullopt;
+  const std::string_view text = std::string_view(content).substr(kHashBytes + 1);
+  if (content.substr(0, kHashBytes) != hash_text(text)) return std::nullopt;
+  return parse_json(text, path);
+}
+
 std::string hash_file_once(const std::string& path) {
   constexpr int64_t kSmall = 1 << 20;
   struct stat before = {};

@@ -6,7 +6,10 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
+
+#include "base/json.h"
 
 namespace flanmoe::data {
 
@@ -23,6 +26,11 @@ void use_cached(const std::string& name, const std::function<bool(const std::str
 // In a temporary folder in any case.
 void use_temporary(const std::function<bool(const std::string& folder)>& use,
                    const std::function<void(const std::string& folder)>& make);
+
+// A description of an entry's files, under its own hash: read_sealed_json gives nothing where there
+// is no such file or its content is damaged.
+void write_sealed_json(const std::string& path, const Json& json);
+std::optional<Json> read_sealed_json(const std::string& path);
 
 // hash_file(), remembered with size, inode and times of a large file, so that it is read once.
 std::string hash_file_once(const std::string& path);

@@ -9,27 +9,21 @@
 #include "base/log.h"
 #include "base/nearest.h"
 #include "data/cache.h"
+#include "data/text_file.h"
 
 namespace flanmoe::data {
 namespace {
 
 constexpr size_t kBytesPerJob = 1 << 18;
 
-bool ends_in(const std::string& text, const std::string& suffix) {
-  return text.ends_with(suffix) || text.ends_with(suffix + ".gz");
-}
 bool is_jsonl(const std::string& path) {
-  return ends_in(path, ".jsonl");
+  return is_named(path, ".jsonl");
 }
-bool is_blank(const std::string& text) {
-  return text.find_first_not_of(" \t\r\n\f\v") == std::string::npos;
-}
-
 std::vector<std::string> list_document_files(const std::string& path) {
   if (path == "-" || !is_folder(path)) return {path};
   std::vector<std::string> files;
   for (const std::string& file : list_files(path))
-    if (is_jsonl(file) || ends_in(file, ".txt")) files.push_back(file);
+    if (is_jsonl(file) || is_named(file, ".txt")) files.push_back(file);
   if (files.empty())
     fail(ErrorCode::NotFound, "[data] the folder {} has no .jsonl, .txt or .gz of these files",
          path);

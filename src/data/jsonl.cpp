@@ -6,21 +6,13 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/nearest.h"
+#include "data/text_file.h"
 
 namespace flanmoe::data {
 namespace {
 
-bool has_suffix(const std::string& text, const std::string& suffix) {
-  return text.size() >= suffix.size() &&
-         text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
-}
-
 bool is_jsonl(const std::string& path) {
-  return has_suffix(path, ".jsonl") || has_suffix(path, ".jsonl.gz");
-}
-
-bool is_blank(const std::string& text) {
-  return text.find_first_not_of(" \t\r\n\f\v") == std::string::npos;
+  return is_named(path, ".jsonl");
 }
 
 // The value of a key; null counts as not there.

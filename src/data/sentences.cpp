@@ -9,13 +9,10 @@
 #include "data/jsonl.h"
 #include "data/source.h"
 #include "data/sources/format.h"
+#include "data/text_file.h"
 
 namespace flanmoe::data {
 namespace {
-
-bool ends_in(const std::string& text, const std::string& suffix) {
-  return text.ends_with(suffix) || text.ends_with(suffix + ".gz");
-}
 
 void visit_lines(const std::string& path, const std::function<void(std::string_view text)>& visit) {
   LineReader lines(path);
@@ -25,7 +22,7 @@ void visit_lines(const std::string& path, const std::function<void(std::string_v
 void visit_jsonl(const std::string& path, const std::function<void(std::string_view text)>& visit) {
   LineReader lines(path);
   for (std::string line; lines.next(line);) {
-    if (line.find_first_not_of(" \t\r\n\f\v") == std::string::npos) continue;
+    if (is_blank(line)) continue;
     const Json json = parse_json(line, lines.where());
     if (!json.is_object())
       fail(ErrorCode::CorruptFile, "{}: [data] the line is {}, expected an object", lines.where(),
@@ -48,7 +45,7 @@ void visit_jsonl(const std::string& path, const std::function<void(std::string_v
 }
 
 void visit_file(const std::string& path, const std::function<void(std::string_view text)>& visit) {
-  if (ends_in(path, ".jsonl")) return visit_jsonl(path, visit);
+  if (is_named(path, ".jsonl")) return visit_jsonl(path, visit);
   if (path != "-" && recognise_format(path)) {
     for (const auto& source : open_sources(path, 0))
       for (int64_t i = 0; i < source->size(); ++i) {
@@ -68,7 +65,7 @@ void for_each_text(const std::string& path,
   if (path == "-" || !is_folder(path)) return visit_file(path, visit);
   bool is_empty = true;
   for (const std::string& file : list_files(path)) {
-    if (!ends_in(file, ".txt") && !recognise_format(file)) continue;
+    if (!is_named(file, ".txt") && !recognise_format(file)) continue;
     is_empty = false;
     visit_file(file, visit);
   }

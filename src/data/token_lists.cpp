@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "data/cache.h"
 
 namespace flanmoe::data {
 namespace {
@@ -159,22 +160,16 @@ void TokenLists::write(const std::string& folder, int64_t vocabulary_size,
   meta["bytes_per_id"] = bytes_per_id;
   meta["ids_hash"] = hash_small(ids_path, num_tokens * bytes_per_id);
   meta["offsets_hash"] = hash_small(offsets_path, (num_lists + 1) * sizeof(uint64_t));
-  const std::string text = meta.dump();
-  write_file_atomically(folder + "/" + kMetaFile, hash_text(text) + "\n" + text);
+  write_sealed_json(folder + "/" + kMetaFile, meta);
 }
 
 std::shared_ptr<const TokenLists> TokenLists::open(const std::string& folder,
                                                    std::shared_ptr<ResidencyLimit> limit) {
   const std::string ids_path = folder + "/" + kIdsFile;
   const std::string offsets_path = folder + "/" + kOffsetsFile;
-  const std::string meta_path = folder + "/" + kMetaFile;
-  if (!is_file(meta_path) || !is_file(ids_path) || !is_file(offsets_path)) return nullptr;
-  const std::string content = read_file(meta_path);
-  constexpr size_t kHashBytes = 32;
-  if (content.size() <= kHashBytes ||
-      content.substr(0, kHashBytes) != hash_text(std::string_view(content).substr(kHashBytes + 1)))
-    return nullptr;
-  const Json meta = parse_json(std::string_view(content).substr(kHashBytes + 1), meta_path);
+  const std::optional<Json> sealed = read_sealed_json(folder + "/" + kMetaFile);
+  if (!sealed || !is_file(ids_path) || !is_file(offsets_path)) return nullptr;
+  const Json& meta = *sealed;
   if (meta.at("version") != kVersion) return nullptr;
   auto result = std::make_shared<TokenLists>();
   result->num_lists_ = meta.at("num_lists");

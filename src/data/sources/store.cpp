@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "data/cache.h"
 #include "data/sources/bytes.h"
 
 namespace flanmoe::data {
@@ -294,8 +295,7 @@ void StoreWriter::finish() {
   meta["skipped"] = Json::array();
   for (const SkippedRow& row : state.skipped)
     meta["skipped"].push_back({row.file, row.line, row.reason});
-  const std::string text = meta.dump(-1, ' ', false, Json::error_handler_t::replace);
-  write_file_atomically(state.folder + "/" + kMetaFile, hash_text(text) + "\n" + text);
+  write_sealed_json(state.folder + "/" + kMetaFile, meta);
 }
 
 Store::~Store() {
@@ -312,14 +312,9 @@ std::shared_ptr<const Store> Store::open(const std::string& folder,
 }
 
 bool Store::load(const std::string& folder) {
-  const std::string meta_path = folder + "/" + kMetaFile;
-  if (!is_file(meta_path)) return false;
-  const std::string content = read_file(meta_path);
-  constexpr size_t kHashBytes = 32;
-  if (content.size() <= kHashBytes ||
-      content.substr(0, kHashBytes) != hash_text(std::string_view(content).substr(kHashBytes + 1)))
-    return false;
-  const Json meta = parse_json(std::string_view(content).substr(kHashBytes + 1), meta_path);
+  const std::optional<Json> sealed = read_sealed_json(folder + "/" + kMetaFile);
+  if (!sealed) return false;
+  const Json& meta = *sealed;
   if (meta.at("version") != kVersion || meta.at("files").size() != files_.size()) return false;
   num_records_ = meta.at("num_records");
   num_record_bytes_ = meta.at("num_record_bytes");

@@ -179,34 +179,33 @@ Value Value::undefined(std::string message) {
   return Value(Undefined{std::make_shared<const std::string>(std::move(message))});
 }
 
-Value Value::list(Values items) {
+namespace {
+
+std::shared_ptr<Sequence> make_sequence(Sequence::Kind kind, std::string_view type_name,
+                                        Values items) {
   auto sequence = std::make_shared<Sequence>();
+  sequence->kind = kind;
+  sequence->type_name = type_name;
   sequence->items = std::move(items);
-  return Value(std::move(sequence));
+  return sequence;
+}
+
+}  // namespace
+
+Value Value::list(Values items) {
+  return Value(make_sequence(Sequence::Kind::List, "list", std::move(items)));
 }
 
 Value Value::tuple(Values items) {
-  auto sequence = std::make_shared<Sequence>();
-  sequence->kind = Sequence::Kind::Tuple;
-  sequence->type_name = "tuple";
-  sequence->items = std::move(items);
-  return Value(std::move(sequence));
+  return Value(make_sequence(Sequence::Kind::Tuple, "tuple", std::move(items)));
 }
 
 Value Value::iterator(Values items, std::string_view type_name) {
-  auto sequence = std::make_shared<Sequence>();
-  sequence->kind = Sequence::Kind::Iterator;
-  sequence->type_name = type_name;
-  sequence->items = std::move(items);
-  return Value(std::move(sequence));
+  return Value(make_sequence(Sequence::Kind::Iterator, type_name, std::move(items)));
 }
 
 Value Value::view(Values items, std::string_view type_name) {
-  auto sequence = std::make_shared<Sequence>();
-  sequence->kind = Sequence::Kind::View;
-  sequence->type_name = type_name;
-  sequence->items = std::move(items);
-  return Value(std::move(sequence));
+  return Value(make_sequence(Sequence::Kind::View, type_name, std::move(items)));
 }
 
 std::optional<int64_t> Value::as_integer() const {
