@@ -16,6 +16,7 @@
 #include "train/model_input.h"
 #include "train/optimizer_state.h"
 #include "train/parameter_sets.h"
+#include "train/schedule.h"
 #include "train/stage_folder.h"
 
 namespace flanmoe::train {
@@ -133,8 +134,8 @@ class Loop {
 
  private:
   bool is_done(const Counts& counts) const {
-    return config_.train_flops > 0 ? counts.train_flops >= config_.train_flops
-                                   : counts.step >= config_.steps;
+    return (config_.train_flops > 0 && counts.train_flops >= config_.train_flops) ||
+           (config_.steps > 0 && counts.step >= config_.steps);
   }
   bool is_checkpoint_due() const {
     return config_.checkpoint_every > 0 && counts_.step % config_.checkpoint_every == 0 &&
@@ -201,7 +202,7 @@ class Loop {
     values.emplace_back("target_fill", batch.statistics.target_fill());
     values.emplace_back("closing_fill", batch.statistics.closing_fill());
     warn_about_missing_gradients(after.step);
-    const double learning_rate = learning_rate_at(after.step, config_);
+    const double learning_rate = learning_rate_at({.step = after.step}, config_);
     optimizer_->step(first_step_ + after.step, learning_rate,
                      compute_clip_scale(norm, config_.max_gradient_norm));
     clear_gradients(selection_.trained());

@@ -19,6 +19,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -48,6 +49,10 @@ struct Job {
   // other thread, which makes batches ahead of the loop (data/prefetch.h); what it throws ends the
   // run when the loop gets to that batch.
   std::function<data::TokenizedExample(uint64_t)> draw;
+  // Values of the model on validation data by name ("loss", "accuracy", ...), for
+  // config.evaluate_every; larger is better, but for names that end in "loss". Given the model as
+  // it stands after `step`; must not change it.
+  std::function<std::map<std::string, double>(int64_t step)> evaluate;
   std::function<void(int64_t step)> after_step;  // told of every step, before it may be saved
   std::string data_description;  // hashed into trainer.json: resuming with other data is an error
 };
