@@ -48,6 +48,12 @@ Json bench_train(const BenchSettings& settings) {
   const model::ModelInput input =
       train::to_model_input(batch, config, settings.common.torch_device());
 
+  train::Config train_config;
+  train_config.precision = settings.common.scalar_type() == at::kBFloat16
+                               ? train::Precision::BFloat16
+                               : train::Precision::Float32;
+  train::set_gradient_dtypes(model.parameters(), train_config);
+
   double loss = 0;
   int64_t step = 0;
   const auto run_step = [&] {

@@ -1,10 +1,11 @@
 #include "model/model.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
@@ -60,8 +61,8 @@ nn::Stack make_stack(const ModelConfig& config, bool is_decoder, const at::Tenso
   return nn::Stack(stack_config(config, is_decoder), make, options, make_extra);
 }
 
-// 1 / (tokens of its segment) / (segments) of every real token, like `like_N`.
-at::Tensor weigh_sequences(const nn::TokenLayout& layout, const at::Tensor& like_N) {
+// 1 / (tokens of its segment) / (segments) of every real token.
+at::Tensor weigh_sequences(const nn::TokenLayout& layout, const at::TensorOptions& options) {
   const at::Tensor segments = layout.segment_ids_BL.to(at::kCPU).contiguous();
   const int64_t* segment = segments.const_data_ptr<int64_t>();
   std::vector<int64_t> lengths, segment_of_token;
@@ -76,7 +77,7 @@ at::Tensor weigh_sequences(const nn::TokenLayout& layout, const at::Tensor& like
   for (const int64_t s : segment_of_token)
     weights.push_back(1.0 / static_cast<double>(lengths[static_cast<size_t>(s)] *
                                                 static_cast<int64_t>(lengths.size())));
-  return at::tensor(weights, like_N.options().requires_grad(false));
+  return at::tensor(weights, options);
 }
 
 }  // namespace
@@ -94,12 +95,57 @@ struct Model::State {
     if (!config.has_tied_embeddings) {
       lm_head =
           nn::Weight(at::empty({config.vocab_size, config.d_model}, options).requires_grad_(true));
-      parameters.push_back({"lm_head.weight", lm_head.master(), {.is_embedding = true}});
+      parameters.push_back(
+          {"lm_head.weight", lm_head.master(), {.is_embedding = true, .is_multiplied = true}});
     }
   }
 
   at::Tensor embed(const at::Tensor& ids, const nn::Context& context) const {
     return at::embedding(shared.master(), ids).to(context.compute_dtype);
+  }
+  // Of both sides in one look-up: its gradient is as large as the vocabulary.
+  std::pair<at::Tensor, at::Tensor> embed_both(const ModelInput& input,
+                                               const nn::Context& context) const {
+    const at::Tensor &encoder_ids = input.input_ids_BL, &decoder_ids = input.decoder_input_ids_BM;
+    const std::vector<at::Tensor> parts =
+        embed(at::cat({encoder_ids.reshape(-1), decoder_ids.reshape(-1)}), context)
+            .split_with_sizes({encoder_ids.numel(), decoder_ids.numel()});
+    return {parts[0].view({encoder_ids.size(0), encoder_ids.size(1), config.d_model}),
+            parts[1].view({decoder_ids.size(0), decoder_ids.size(1), config.d_model})};
+  }
+  const nn::Weight& output_weight() const { return config.has_tied_embeddings ? shared : lm_head; }
+  at::Tensor scale_output(const at::Tensor& hidden) const {
+    return config.scales_decoder_outputs
+               ? hidden.mul(std::pow(static_cast<double>(config.d_model), -0.5))
+               : hidden;
+  }
+  at::Tensor run_encoder(const at::Tensor& x_BLD, const at::Tensor& ids_BL,
+                         const nn::TokenLayout& layout, nn::Context& context,
+                         nn::Auxiliary* auxiliary) const {
+    context.tokens = &layout;
+    context.token_ids_BL = ids_BL;
+    context.computes_padding = config.counts_padding();
+    context.memory_tokens = nullptr;
+    return encoder.forward(x_BLD, {}, context, auxiliary);
+  }
+  at::Tensor run_decoder(const at::Tensor& x_BMD, const at::Tensor& ids_BM,
+                         const nn::TokenLayout& layout, const at::Tensor& encoded_BLD,
+                         const nn::TokenLayout& encoder_layout, nn::Context& context,
+                         nn::Auxiliary* auxiliary) const {
+    context.tokens = &layout;
+    context.token_ids_BL = ids_BM;
+    context.computes_padding = config.counts_padding();
+    context.memory_tokens = &encoder_layout;
+    return decoder.forward(x_BMD, encoded_BLD, context, auxiliary);
+  }
+  // Final-normed hidden states of the decoder.
+  at::Tensor run_both(const ModelInput& input, nn::Context& context,
+                      nn::Auxiliary* auxiliary) const {
+    const auto [encoder_x, decoder_x] = embed_both(input, context);
+    const at::Tensor encoded =
+        run_encoder(encoder_x, input.input_ids_BL, input.encoder, context, auxiliary);
+    return run_decoder(decoder_x, input.decoder_input_ids_BM, input.decoder, encoded, input.encoder,
+                       context, auxiliary);
   }
 
   ModelConfig config;
@@ -135,69 +181,57 @@ nn::Parameters describe_parameters(const ModelConfig& config, at::ScalarType dty
 
 at::Tensor Model::encode(const at::Tensor& input_ids_BL, const nn::TokenLayout& layout,
                          nn::Context& context, nn::Auxiliary* auxiliary) const {
-  context.tokens = &layout;
-  context.token_ids_BL = input_ids_BL;
-  context.computes_padding = state_->config.counts_padding();
-  context.memory_tokens = nullptr;
-  return state_->encoder.forward(state_->embed(input_ids_BL, context), {}, context, auxiliary);
+  return state_->run_encoder(state_->embed(input_ids_BL, context), input_ids_BL, layout, context,
+                             auxiliary);
 }
 
 at::Tensor Model::decode(const at::Tensor& decoder_input_ids_BM, const nn::TokenLayout& layout,
                          const at::Tensor& encoded_BLD, const nn::TokenLayout& encoder_layout,
                          nn::Context& context, nn::Auxiliary* auxiliary) const {
-  context.tokens = &layout;
-  context.token_ids_BL = decoder_input_ids_BM;
-  context.computes_padding = state_->config.counts_padding();
-  context.memory_tokens = &encoder_layout;
-  return state_->decoder.forward(state_->embed(decoder_input_ids_BM, context), encoded_BLD, context,
-                                 auxiliary);
+  return state_->run_decoder(state_->embed(decoder_input_ids_BM, context), decoder_input_ids_BM,
+                             layout, encoded_BLD, encoder_layout, context, auxiliary);
 }
 
 at::Tensor Model::logits(const at::Tensor& hidden, const nn::Context& context) const {
-  const at::Tensor scaled =
-      state_->config.scales_decoder_outputs
-          ? hidden.mul(std::pow(static_cast<double>(state_->config.d_model), -0.5))
-          : hidden;
-  return at::linear(scaled, (state_->config.has_tied_embeddings ? state_->shared : state_->lm_head)
-                                .as(context.compute_dtype));
+  return ops::linear(state_->scale_output(hidden),
+                     state_->output_weight().as(context.compute_dtype));
 }
 
 at::Tensor Model::forward(const ModelInput& input, nn::Context& context,
                           nn::Auxiliary* auxiliary) const {
-  const at::Tensor encoded = encode(input.input_ids_BL, input.encoder, context, auxiliary);
-  return logits(
-      decode(input.decoder_input_ids_BM, input.decoder, encoded, input.encoder, context, auxiliary),
-      context);
+  return logits(state_->run_both(input, context, auxiliary), context);
 }
 
 LossOutput Model::loss(const ModelInput& input, nn::Context& context,
                        const LossOptions& options) const {
   LossOutput output;
-  const at::Tensor encoded = encode(input.input_ids_BL, input.encoder, context, &output.auxiliary);
-  const at::Tensor hidden_BMD = decode(input.decoder_input_ids_BM, input.decoder, encoded,
-                                       input.encoder, context, &output.auxiliary);
-
   const at::Tensor& target_index_N = input.decoder.real_index_N;
   output.num_target_tokens = target_index_N.size(0);
   if (output.num_target_tokens == 0)
     fail(ErrorCode::InvalidArgument, "[loss] the batch has no target token");
+  const at::Tensor hidden_BMD = state_->run_both(input, context, &output.auxiliary);
   at::Tensor hidden_ND = hidden_BMD.reshape({-1, hidden_BMD.size(2)});
   at::Tensor labels_N = input.labels_BM.reshape(-1);
   if (input.decoder.has_padding) {
     hidden_ND = at::index_select(hidden_ND, 0, target_index_N);
     labels_N = at::index_select(labels_N, 0, target_index_N);
   }
-  const at::Tensor token_loss_N =
-      ops::cross_entropy(logits(hidden_ND, context), labels_N, options.z_coefficient);
-  const at::Tensor cross_entropy =
+  const auto weight_options =
+      at::TensorOptions()
+          .dtype(context.compute_dtype == at::kDouble ? at::kDouble : at::kFloat)
+          .device(state_->device);
+  const at::Tensor token_weight_N =
       options.normalisation == LossNormalisation::Tokens
-          ? token_loss_N.mean()
-          : token_loss_N.mul(weigh_sequences(input.decoder, token_loss_N)).sum();
+          ? at::full({output.num_target_tokens},
+                     1.0 / static_cast<double>(output.num_target_tokens), weight_options)
+          : weigh_sequences(input.decoder, weight_options);
+  const auto [cross_entropy, token_loss_N] = ops::linear_cross_entropy(
+      state_->scale_output(hidden_ND), state_->output_weight().as(context.compute_dtype), labels_N,
+      token_weight_N, {options.z_coefficient, options.label_smoothing});
   output.cross_entropy = cross_entropy.detach();
-  output.token_loss_BM =
-      at::zeros({input.labels_BM.numel()}, token_loss_N.options().requires_grad(false))
-          .index_copy(0, target_index_N, token_loss_N.detach())
-          .view(input.labels_BM.sizes());
+  output.token_loss_BM = at::zeros({input.labels_BM.numel()}, token_loss_N.options())
+                             .index_copy(0, target_index_N, token_loss_N)
+                             .view(input.labels_BM.sizes());
   output.loss = cross_entropy;
   for (const nn::AuxiliaryLoss& auxiliary :
        moe::reduce_over_layers(output.auxiliary.losses, state_->config.moe.layer_reduction))

@@ -31,7 +31,8 @@ struct ModelInput {
 };
 
 struct LossOptions {
-  double z_coefficient = 0.0;  // of the output logits
+  double z_coefficient = 0.0;    // of the output logits
+  double label_smoothing = 0.0;  // ops::CrossEntropyRule
   LossNormalisation normalisation = LossNormalisation::Tokens;
 };
 

@@ -171,10 +171,13 @@ void FeedForward::collect(nn::Parameters& parameters) const {
         {name_ + ".router.classifier.weight", classifier_ED_, {.is_router = true}});
   parameters.push_back({name_ + (expert_.is_gated ? ".experts.wi_0.weight" : ".experts.wi.weight"),
                         wi_0_EFD_.master(),
-                        {.expert_axis = 0}});
+                        {.is_multiplied = true, .expert_axis = 0}});
   if (expert_.is_gated)
-    parameters.push_back({name_ + ".experts.wi_1.weight", wi_1_EFD_.master(), {.expert_axis = 0}});
-  parameters.push_back({name_ + ".experts.wo.weight", wo_EDF_.master(), {.expert_axis = 0}});
+    parameters.push_back({name_ + ".experts.wi_1.weight",
+                          wi_1_EFD_.master(),
+                          {.is_multiplied = true, .expert_axis = 0}});
+  parameters.push_back(
+      {name_ + ".experts.wo.weight", wo_EDF_.master(), {.is_multiplied = true, .expert_axis = 0}});
 }
 
 }  // namespace flanmoe::moe

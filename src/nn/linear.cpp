@@ -1,25 +1,32 @@
 #include "nn/linear.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
 
 #include "ops/transformer.h"
 
 namespace flanmoe::nn {
 
-at::Tensor Weight::as(at::ScalarType dtype) const {
-  return master_.scalar_type() == dtype ? master_ : master_.to(dtype);
+ops::WeightView Weight::as(at::ScalarType dtype) const {
+  if (master_.scalar_type() == dtype) return master_;
+  const bool is_right = copy_.defined() && copy_.scalar_type() == dtype &&
+                        copy_.device() == master_.device() && copied_version_ == master_._version();
+  if (!is_right) {
+    copy_ = master_.detach().to(dtype);
+    copied_version_ = master_._version();
+  }
+  return {copy_, master_};
 }
 
 Linear::Linear(int64_t in_dim, int64_t out_dim, const at::TensorOptions& options)
     : weight_(at::empty({out_dim, in_dim}, options).requires_grad_(true)) {}
 
 at::Tensor Linear::forward(const at::Tensor& x, const Context& context) const {
-  at::Tensor output = at::linear(x, weight_.as(context.compute_dtype));
+  at::Tensor output = ops::linear(x, weight_.as(context.compute_dtype));
   return delta_ ? delta_->apply(x, output, context) : output;
 }
 
 void Linear::collect(const std::string& prefix, Parameters& parameters, ParameterTags tags) const {
+  tags.is_multiplied = true;
   parameters.push_back({prefix + ".weight", weight_.master(), tags});
   if (delta_) delta_->collect(prefix, parameters);
 }

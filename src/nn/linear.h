@@ -8,6 +8,7 @@
 
 #include "nn/context.h"
 #include "nn/parameter.h"
+#include "ops/weight_view.h"
 
 namespace flanmoe::nn {
 
@@ -18,11 +19,14 @@ class Weight {
   Weight() = default;
   explicit Weight(at::Tensor master) : master_(std::move(master)) {}
   const at::Tensor& master() const { return master_; }
-  // The matrix in `dtype`; gradients flow to the master.
-  at::Tensor as(at::ScalarType dtype) const;
+  // The matrix in `dtype`; gradients flow to the master. A copy in another dtype is kept until the
+  // master changes. Not for several threads at once.
+  ops::WeightView as(at::ScalarType dtype) const;
 
  private:
   at::Tensor master_;
+  mutable at::Tensor copy_;
+  mutable int64_t copied_version_ = -1;
 };
 
 // Changes what a projection gives: LoRA, (IA)3 on keys and values, MoV, MoLoRA.

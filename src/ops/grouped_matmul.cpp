@@ -77,21 +77,22 @@ void multiply_experts(const at::Tensor& x, const at::Tensor& weight, const at::T
 
 }  // namespace
 
-at::Tensor grouped_matmul(const at::Tensor& x_AI, const at::Tensor& weight_EOI,
+at::Tensor grouped_matmul(const at::Tensor& x_AI, const WeightView& weight_EOI,
                           const std::vector<int64_t>& expert_offsets) {
-  check(x_AI, weight_EOI, expert_offsets);
-  const bool records = is_recorded({x_AI, weight_EOI});
+  check(x_AI, weight_EOI.values, expert_offsets);
+  const bool records = is_recorded({x_AI, weight_EOI.leaf});
   const c10::AutoGradMode off(false);
-  const at::Tensor x = x_AI.contiguous(), weight = weight_EOI.contiguous();
+  const at::Tensor x = x_AI.detach().contiguous(), weight = weight_EOI.values.detach().contiguous();
   const at::Tensor y = at::empty({x.size(0), weight.size(1)}, x.options());
   multiply_experts(x, weight, y, expert_offsets, Wanted::Output);
   if (!records) return y;
   const c10::AutoGradMode on(true);
   // each is kept for the gradient of the other only: frozen experts keep no activations
-  const at::Tensor saved_x = weight_EOI.requires_grad() ? x : at::Tensor();
+  const at::Tensor saved_x = weight_EOI.leaf.requires_grad() ? x : at::Tensor();
   const at::Tensor saved_weight = x_AI.requires_grad() ? weight : at::Tensor();
   return record(
-      y, {x_AI, weight_EOI}, {saved_x, saved_weight}, [expert_offsets](const BackwardCall& call) {
+      y, {x_AI, weight_EOI.leaf}, {saved_x, saved_weight},
+      [expert_offsets](const BackwardCall& call) {
         const at::Tensor &x_saved = call.saved[0], &weight_saved = call.saved[1];
         const at::Tensor grad = call.grad.contiguous();
         at::Tensor grad_x, grad_weight;

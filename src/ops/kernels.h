@@ -32,6 +32,13 @@ struct DropoutRule {
   double scale = 1;        // of what is kept
 };
 
+// Loss of a row of V logits: (1 - label_smoothing) * (lse - logit[label]) + label_smoothing * (lse
+// - mean of the logits) + z_coefficient * lse^2, lse = logsumexp of the row.
+struct CrossEntropyRule {
+  double z_coefficient = 0;
+  double label_smoothing = 0;  // of the probability, spread evenly over all V
+};
+
 template <class T>
 struct RowKernels {
   using A = Accumulator<T>;
@@ -50,16 +57,19 @@ struct RowKernels {
                               int64_t up_stride, T* grad_gate, T* grad_up, int64_t rows,
                               int64_t columns);
 
-  void (*dropout)(const T* x, T* y, const int64_t* token_keys, uint64_t key, DropoutRule rule,
-                  int64_t rows, int64_t columns);
+  // y = dropout(x), plus `addend` unless that is null.
+  void (*dropout)(const T* x, const T* addend, T* y, const int64_t* token_keys, uint64_t key,
+                  DropoutRule rule, int64_t rows, int64_t columns);
   void (*jitter)(const T* x, T* y, const int64_t* token_keys, uint64_t key, double epsilon,
                  int64_t rows, int64_t columns);
 
-  // loss and logsumexp a row; grad_logits = grad * ((1 + 2 z logsumexp) softmax - onehot).
+  // loss and logsumexp a row; grad_logits = grad * ((1 + 2 z logsumexp) softmax - the smoothed
+  // onehot), in place where it is `logits` and stride is columns.
   void (*cross_entropy)(const T* logits, int64_t stride, const int64_t* labels,
-                        double z_coefficient, A* loss, A* logsumexp, int64_t rows, int64_t columns);
+                        CrossEntropyRule rule, A* loss, A* logsumexp, int64_t rows,
+                        int64_t columns);
   void (*cross_entropy_backward)(const A* grad, const T* logits, int64_t stride,
-                                 const int64_t* labels, const A* logsumexp, double z_coefficient,
+                                 const int64_t* labels, const A* logsumexp, CrossEntropyRule rule,
                                  T* grad_logits, int64_t rows, int64_t columns);
 
   // out[i] = weight[i] * x[index[i]] (weight may be null).

@@ -1,3 +1,4 @@
+#include <ATen/ops/add.h>
 #include <c10/core/GradMode.h>
 
 #include "ops/autograd.h"
@@ -22,14 +23,14 @@ enum class Kind { Dropout, Jitter };
 // Both kinds multiply by factors that the keys give, so the backward is the same product on the
 // gradient.
 at::Tensor multiply(Kind kind, const at::Tensor& x, double amount, uint64_t key,
-                    const at::Tensor& token_keys) {
+                    const at::Tensor& token_keys, const at::Tensor& addend = {}) {
   const at::Tensor input = x.contiguous();
   const at::Tensor y = empty_like(input);
   const Rows rows = as_rows(input);
   visit_dtype("dropout", input, [&]<class T>(T) {
     const auto& table = kernels_for<T>(input);
     if (kind == Kind::Dropout)
-      table.dropout(data<T>(input), data<T>(y), data<int64_t>(token_keys), key,
+      table.dropout(data<T>(input), data<T>(addend), data<T>(y), data<int64_t>(token_keys), key,
                     make_dropout_rule(amount), rows.num_rows, rows.num_columns);
     else
       table.jitter(data<T>(input), data<T>(y), data<int64_t>(token_keys), key, amount,
@@ -58,6 +59,29 @@ at::Tensor dropout(const at::Tensor& x, double rate, const Noise& noise) {
   check_dropout_rate("dropout", rate);
   check("dropout", x, noise);
   return multiply_recorded(Kind::Dropout, x, rate, noise);
+}
+
+at::Tensor add_dropout(const at::Tensor& residual, const at::Tensor& x, double rate,
+                       const Noise& noise) {
+  if (residual.sizes() != x.sizes() || residual.scalar_type() != x.scalar_type())
+    fail(ErrorCode::ShapeMismatch, "[ops.add_dropout] residual is {} {} but x is {} {}",
+         c10::toString(residual.scalar_type()), shape_text(residual),
+         c10::toString(x.scalar_type()), shape_text(x));
+  if (rate == 0) return at::add(residual, x);
+  check_dropout_rate("add_dropout", rate);
+  check("add_dropout", x, noise);
+  const bool records = is_recorded({residual, x});
+  const c10::AutoGradMode off(false);
+  const at::Tensor token_keys = noise.token_keys.contiguous();
+  const uint64_t key = noise.key;
+  const at::Tensor y = multiply(Kind::Dropout, x, rate, key, token_keys, residual.contiguous());
+  if (!records) return y;
+  const c10::AutoGradMode on(true);
+  return record(y, {residual, x}, {token_keys}, [=](const BackwardCall& call) {
+    return std::vector<at::Tensor>{
+        call.grad, call.is_needed[1] ? multiply(Kind::Dropout, call.grad, rate, key, call.saved[0])
+                                     : at::Tensor()};
+  });
 }
 
 at::Tensor jitter(const at::Tensor& x, double epsilon, const Noise& noise) {

@@ -1,9 +1,12 @@
 #include "ops/products.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/mm.h>
 
 #include <algorithm>
 #include <atomic>
+
+#include "ops/tensors.h"
 
 namespace flanmoe::ops {
 
@@ -25,19 +28,65 @@ A* scratch_memory(int64_t size) {
   return memory.data();
 }
 
+int64_t divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// Packing costs as much as some 20 rows.
+constexpr int64_t kFewRows = 24;
+
+bool uses_own(const at::Tensor& a, const at::Tensor& c) {
+  return a.is_cpu() && c.size(0) >= kFewRows &&
+         (c.scalar_type() == at::kBFloat16 ? cpu::prefers_own_gemm<Bf16>()
+                                           : cpu::prefers_own_gemm<float>());
+}
+
+template <class T>
+cpu::Gemm<T> make_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
+  const auto is_transposed = [](const at::Tensor& x) { return x.stride(1) != 1 && x.size(1) > 1; };
+  const auto stride = [&](const at::Tensor& x) { return x.stride(is_transposed(x) ? 1 : 0); };
+  return {c.size(0),  c.size(1), a.size(1),        data<T>(a), stride(a), is_transposed(a),
+          data<T>(b), stride(b), is_transposed(b), data<T>(c), c.size(1)};
+}
+
+bool is_plain(const at::Tensor& x) {
+  return x.stride(0) == 1 || x.stride(1) == 1 || x.size(0) <= 1 || x.size(1) <= 1;
+}
+
 }  // namespace
+
+void multiply(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
+  FLANMOE_ASSERT(a.size(0) == c.size(0) && b.size(1) == c.size(1) && a.size(1) == b.size(0));
+  FLANMOE_ASSERT(is_plain(a) && is_plain(b) && c.is_contiguous());
+  if (c.numel() == 0) return;
+  if (!uses_own(a, c)) {
+    at::Tensor result = c;
+    at::mm_out(result, a, b);
+    return;
+  }
+  visit_dtype("multiply", c, [&]<class T>(T) { multiply_all<T>({make_product<T>(a, b, c)}); });
+}
 
 template <class T>
 void multiply_all(const std::vector<cpu::Gemm<T>>& products) {
   // Packing b costs as much as some 20 rows of results, so a piece has as many rows as its scratch
-  // memory allows.
-  constexpr int64_t kRows = 576, kColumns = 256;
+  // memory allows, or fewer where threads would be left without one.
+  constexpr int64_t kMostRows = 576, kFewestRows = 96, kColumns = 256, kPiecesPerThread = 3;
+  const auto count_pieces = [&](int64_t num_rows) {
+    int64_t count = 0;
+    for (const cpu::Gemm<T>& product : products)
+      count += divide_up(product.rows, num_rows) * divide_up(product.columns, kColumns);
+    return count;
+  };
+  const int64_t wanted = kPiecesPerThread * at::get_num_threads();
+  int64_t num_rows = kMostRows;
+  while (num_rows > kFewestRows && count_pieces(num_rows) < wanted) num_rows -= kFewestRows;
   std::vector<cpu::Gemm<T>> pieces;
   for (const cpu::Gemm<T>& product : products)
-    for (int64_t row = 0; row < product.rows; row += kRows)
+    for (int64_t row = 0; row < product.rows; row += num_rows)
       for (int64_t column = 0; column < product.columns; column += kColumns) {
         cpu::Gemm<T> piece = product;
-        piece.rows = std::min(kRows, product.rows - row);
+        piece.rows = std::min(num_rows, product.rows - row);
         piece.columns = std::min(kColumns, product.columns - column);
         piece.a += product.a_is_transposed ? row : row * product.a_stride;
         piece.b += product.b_is_transposed ? column * product.b_stride : column;

@@ -1,5 +1,7 @@
-// Matrix products on the CPU, over all threads.
+// Matrix products, over all threads.
 #pragma once
+
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <functional>
@@ -12,6 +14,15 @@ namespace flanmoe::ops {
 // Pieces of work of unequal size: every thread takes the next one when it is done with its last.
 // What a piece computes may not hang on which thread takes it.
 void for_pieces(int64_t count, const std::function<void(int64_t piece)>& work);
+
+// c = a b. a [rows, inner], b [inner, columns], c [rows, columns] have one dtype and device; a and
+// b may be transposed (either stride is 1), c is contiguous. Sums are at least fp32.
+//
+// On a CPU it is our product where that is the faster one: everywhere but on processors with
+// AMX (bf16) or of Intel (fp32, fp64), where it is libtorch's, as it is for the few rows of
+// decoding. The choice follows from the shape and the processor, never from a measurement, so that
+// a run can be repeated to the last bit; `flanmoe bench matmul` measures both.
+void multiply(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c);
 
 // All of `products`, cut into pieces of a few hundred thousand results.
 template <class T>

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "ops/weight_view.h"
+
 namespace flanmoe::ops {
 
 // A sparse token x expert matrix, sorted by expert and inside an expert by slot.
@@ -76,7 +78,7 @@ at::Tensor combine(const at::Tensor& expert_output_AD, const Routing& routing);
 // out[a] = x[a] @ weight[e(a)]^T: every expert multiplies its own rows by its own matrix (weights
 // as on disk: [E, out, in]). Rows [A, in] -> [A, out]. Works on true counts: no padding, no
 // capacity buffers. Differentiable. x and weight have one dtype.
-at::Tensor grouped_matmul(const at::Tensor& x_AI, const at::Tensor& weight_EOI,
+at::Tensor grouped_matmul(const at::Tensor& x_AI, const WeightView& weight_EOI,
                           const std::vector<int64_t>& expert_offsets);
 
 }  // namespace flanmoe::ops

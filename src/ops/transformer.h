@@ -10,11 +10,18 @@
 #include <cstdint>
 #include <optional>
 
+#include "ops/kernels.h"
+#include "ops/weight_view.h"
+
 namespace flanmoe::ops {
 
 // x / sqrt(mean(x^2) + eps) * weight over the last dim, no mean subtracted (T5 layer norm).
 // `weight` may be fp32 beside a bf16 x; output has x's dtype.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_D, double eps);
+
+// x weight^T, no bias (T5 has none): x [..., in], weight [out, in] as on disk, one dtype -> [...,
+// out]. On a CPU an element of the result hangs on its row of x and its row of the weight alone.
+at::Tensor linear(const at::Tensor& x, const WeightView& weight_OI);
 
 // gelu (tanh form, HF "gelu_new") of gate times up; relu of gate times up. Same shape and dtype.
 at::Tensor gated_gelu(const at::Tensor& gate, const at::Tensor& up);
@@ -31,6 +38,9 @@ struct Noise {
 // round(rate * 65536); kept ones are scaled by 1 / (1 - rate). x is [..., D] with as many leading
 // elements as token keys. rate 0 returns x itself.
 at::Tensor dropout(const at::Tensor& x, double rate, const Noise& noise);
+// residual + dropout(x): what ends every sublayer, in one pass.
+at::Tensor add_dropout(const at::Tensor& residual, const at::Tensor& x, double rate,
+                       const Noise& noise);
 // x * U(1 - epsilon, 1 + epsilon), element by element (Switch's input jitter).
 at::Tensor jitter(const at::Tensor& x, double epsilon, const Noise& noise);
 
@@ -65,11 +75,24 @@ at::Tensor relative_position_bias(const at::Tensor& table_NH, int64_t query_leng
                                   int64_t key_length, int64_t query_offset, bool is_bidirectional,
                                   int64_t max_distance);
 
-// Per-token cross-entropy: logsumexp(logits) - logits[label], [T] in fp32 (fp64 for fp64), 0 where
-// label < 0. Never holds [T, V] in fp32 for bf16 logits. `z_coefficient` adds z * logsumexp^2.
-// Differentiable in the logits; backward writes their gradient in their own dtype.
+// Per-token cross-entropy of CrossEntropyRule, [T] in fp32 (fp64 for fp64), 0 where label < 0.
+// Never holds [T, V] in fp32 for bf16 logits. Differentiable in the logits; backward writes their
+// gradient in their own dtype.
 at::Tensor cross_entropy(const at::Tensor& logits_TV, const at::Tensor& labels_T,
-                         double z_coefficient = 0.0);
+                         const CrossEntropyRule& rule = {});
+
+struct WeightedLoss {
+  at::Tensor sum;           // scalar fp32 (fp64 for fp64): sum of weight * loss, differentiable
+  at::Tensor token_loss_T;  // fp32 (fp64): no gradient
+};
+// The same of logits = hidden weight^T, which exist for some tokens at a time only (64 MiB of
+// them): where a gradient is wanted, that of `hidden` and `weight` is computed along with the loss,
+// chunk by chunk, so neither the logits of all tokens nor their gradient is ever held.
+// `token_weight` fp32 (fp64), no gradient. A gradient of the weight from several chunks is summed
+// in fp32.
+WeightedLoss linear_cross_entropy(const at::Tensor& hidden_TD, const WeightView& weight_VD,
+                                  const at::Tensor& labels_T, const at::Tensor& token_weight_T,
+                                  const CrossEntropyRule& rule = {});
 // log softmax(logits)[label] per token, fp32, no gradient; 0 where label < 0.
 at::Tensor label_log_probability(const at::Tensor& logits_TV, const at::Tensor& labels_T);
 

@@ -39,6 +39,13 @@ std::string find_non_finite_gradient(const nn::Parameters& parameters) {
   return {};
 }
 
+void set_gradient_dtypes(const nn::Parameters& parameters, const Config& config) {
+  const bool is_narrow = config.precision == Precision::BFloat16 && config.accumulation_steps == 1;
+  for (const nn::Parameter& parameter : parameters)
+    parameter.tensor.set_grad_dtype(
+        is_narrow && parameter.tags.is_multiplied ? at::kBFloat16 : parameter.tensor.scalar_type());
+}
+
 void clear_gradients(const nn::Parameters& parameters) {
   for (const nn::Parameter& parameter : parameters) {
     at::Tensor tensor = parameter.tensor;

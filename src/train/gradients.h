@@ -4,6 +4,7 @@
 #include <string>
 
 #include "nn/parameter.h"
+#include "train/config.h"
 
 namespace flanmoe::train {
 
@@ -17,6 +18,12 @@ double compute_clip_scale(double norm, double max_norm);
 // where there is none.
 std::string find_non_finite_value(const nn::Parameters& parameters);
 std::string find_non_finite_gradient(const nn::Parameters& parameters);
+
+// Gradients of weights that are multiplied once a step arrive in bf16, as their products compute
+// them, where `config` computes in bf16 and a batch goes through the model at once; all others in
+// their parameter's dtype. Nothing is lost by it: what would be fp32 is those bf16 values
+// converted.
+void set_gradient_dtypes(const nn::Parameters& parameters, const Config& config);
 
 void clear_gradients(const nn::Parameters& parameters);
 

@@ -119,6 +119,7 @@ class Loop {
     resume();
     describe();
     clear_gradients(loaded_.model->parameters());
+    set_gradient_dtypes(selection_.trained(), config_);
     StageProgress progress(config_, job_.label);
     while (!is_done(counts_)) {
       run_step();
@@ -224,12 +225,15 @@ class Loop {
     context.compute_dtype = config_.precision == Precision::BFloat16 ? at::kBFloat16 : at::kFloat;
     context.seed = static_cast<uint64_t>(config_.seed);
     context.step = step;
+    context.recomputes_blocks = config_.recompute == Recompute::Blocks;
     experts_.begin_step(is_logged);
     if (model.config().is_sparse()) context.routing_sink = &experts_;
 
     const model::ModelInput input = to_model_input(batch, model.config(), model.device());
-    const model::LossOutput output =
-        model.loss(input, context, {config_.logit_z_coefficient, config_.loss_normalisation});
+    const model::LossOutput output = model.loss(input, context,
+                                                {.z_coefficient = config_.logit_z_coefficient,
+                                                 .label_smoothing = config_.label_smoothing,
+                                                 .normalisation = config_.loss_normalisation});
     StepValues values = read_losses(output);
     if (!std::isfinite(values.front().second)) fail_on_loss(values.front().second, batch, step);
     if (output.loss.requires_grad()) output.loss.backward();

@@ -144,7 +144,7 @@ TEST(Kernels, ExponentialIsWithinTwoUnits) {
     const int64_t label = 0, count = static_cast<int64_t>(logits.size());
     const float grad = 1, logsumexp = 0;
     std::vector<float> out(logits.size());
-    table->rows.cross_entropy_backward(&grad, logits.data(), count, &label, &logsumexp, 0,
+    table->rows.cross_entropy_backward(&grad, logits.data(), count, &label, &logsumexp, {},
                                        out.data(), 1, count);
     for (size_t i = 1; i < logits.size(); ++i) {
       const double exact = std::exp(static_cast<double>(logits[i]));
@@ -168,10 +168,10 @@ TEST(Kernels, PropagateNansAndInfinities) {
       const int64_t label = 2;
       float loss = 0;
       logits[static_cast<size_t>(where)] = nan;
-      table->rows.cross_entropy(logits.data(), 37, &label, 0, &loss, nullptr, 1, 37);
+      table->rows.cross_entropy(logits.data(), 37, &label, {}, &loss, nullptr, 1, 37);
       EXPECT_TRUE(std::isnan(loss)) << set << where;
       logits[static_cast<size_t>(where)] = -infinity;  // a forbidden token
-      table->rows.cross_entropy(logits.data(), 37, &label, 0, &loss, nullptr, 1, 37);
+      table->rows.cross_entropy(logits.data(), 37, &label, {}, &loss, nullptr, 1, 37);
       EXPECT_NEAR(loss, std::log(36.0), 1e-5) << set << where;
       std::vector<float> up(37, 1.f), y(37);
       logits[static_cast<size_t>(where)] = nan;
@@ -205,7 +205,7 @@ TEST(Kernels, AgreeAcrossSets) {
     table->rows.gated_gelu(x_float.data(), width, up_float.data(), width, y.data(), rows, width);
     expect_near(y, gated, set);
     table->rows.dropout(
-        x_float.data(), y.data(), keys.data(), 77,
+        x_float.data(), nullptr, y.data(), keys.data(), 77,
         {.threshold = static_cast<uint32_t>(std::lround(0.3 * 65536)), .scale = 1 / 0.7}, rows,
         width);
     expect_near(y, dropped, set);

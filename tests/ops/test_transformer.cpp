@@ -25,6 +25,66 @@ Noise make_noise(int64_t count, uint64_t key = 0x1234567) {
 
 // ---- norm
 
+// Plain sums in double.
+std::vector<double> multiply_rows(const at::Tensor& x, const at::Tensor& weight) {
+  const std::vector<double> a = values(x), b = values(weight);
+  const auto inner = static_cast<size_t>(weight.size(1)),
+             columns = static_cast<size_t>(weight.size(0));
+  std::vector<double> y(a.size() / inner * columns);
+  for (size_t i = 0; i < y.size(); ++i)
+    for (size_t k = 0; k < inner; ++k)
+      y[i] += a[i / columns * inner + k] * b[i % columns * inner + k];
+  return y;
+}
+
+TEST(Linear, EqualsPlainSums) {
+  for (const auto dtype : kDtypes)
+    for (const int64_t rows : {1, 5, 40, 131})  // libtorch's product and ours
+      for (const auto& [in, out] : {std::pair<int64_t, int64_t>{1, 1}, {24, 40}, {131, 33}}) {
+        const at::Tensor x = random_tensor({rows, in}, 1, dtype),
+                         weight = random_tensor({out, in}, 2, dtype);
+        EXPECT_EQ(compare(linear(x, weight), multiply_rows(x, weight)), "")
+            << dtype << " " << rows << " " << in << " " << out;
+      }
+}
+
+TEST(Linear, TakesLeadingDimsAndStridedRows) {
+  const at::Tensor both = random_tensor({3, 20, 64}, 1), weight = random_tensor({17, 32}, 2),
+                   half = both.narrow(2, 32, 32);
+  const at::Tensor y = linear(half, weight);
+  EXPECT_EQ(y.sizes(), at::IntArrayRef({3, 20, 17}));
+  EXPECT_EQ(compare(y, multiply_rows(half.contiguous(), weight)), "");
+}
+
+TEST(Linear, HasTheGradientsOfFiniteDifferences) {
+  for (const int64_t rows : {3, 30})
+    EXPECT_EQ(check_gradients([](const Inputs& in) { return linear(in[0], in[1]); },
+                              {random_tensor({rows, 6}, 1), random_tensor({5, 6}, 2)}),
+              "");
+}
+
+TEST(Linear, GivesTheGradientToTheLeafInTheTypeThatItWants) {
+  const at::Tensor master = random_tensor({5, 6}, 2, at::kFloat).requires_grad_(true),
+                   x = random_tensor({30, 6}, 1, at::kBFloat16);
+  const auto gradient = [&] {
+    linear(x, {master.detach().to(at::kBFloat16), master}).sum().backward();
+    const at::Tensor grad = master.grad();
+    master.mutable_grad() = at::Tensor();
+    return grad;
+  };
+  const at::Tensor wide = gradient();
+  EXPECT_EQ(wide.scalar_type(), at::kFloat);
+  master.set_grad_dtype(at::kBFloat16);
+  const at::Tensor narrow = gradient();
+  EXPECT_EQ(narrow.scalar_type(), at::kBFloat16);
+  EXPECT_EQ(compare_bytes(narrow.to(at::kFloat), wide), "");
+}
+
+TEST(Linear, RefusesWhatDoesNotFit) {
+  EXPECT_THROW(linear(random_tensor({2, 3}, 1), random_tensor({4, 5}, 2)), Error);
+  EXPECT_THROW(linear(random_tensor({2, 3}, 1), random_tensor({4, 3}, 2, at::kFloat)), Error);
+}
+
 TEST(RmsNorm, EqualsTheLoopVersion) {
   for (const auto dtype : kDtypes)
     for (const int64_t rows : kRows)
@@ -130,6 +190,24 @@ TEST(Dropout, EqualsTheLoopVersion) {
                   "")
             << dtype << width;
       }
+}
+
+TEST(Dropout, AddsToAResidual) {
+  for (const auto dtype : kDtypes) {
+    const at::Tensor x = random_tensor({9, 130}, 1, dtype),
+                     residual = random_tensor({9, 130}, 2, dtype);
+    const Noise noise = make_noise(9);
+    std::vector<double> want = ref::dropout(values(x), 0.3, noise.key, indices(noise.token_keys));
+    for (size_t i = 0; i < want.size(); ++i) want[i] += values(residual)[i];
+    EXPECT_EQ(compare(add_dropout(residual, x, 0.3, noise), want), "") << dtype;
+    EXPECT_EQ(compare_bytes(add_dropout(residual, x, 0, noise), residual.add(x)), "");
+  }
+  EXPECT_EQ(check_gradients(
+                [](const Inputs& in) { return add_dropout(in[0], in[1], 0.3, make_noise(4)); },
+                {random_tensor({4, 9}, 1), random_tensor({4, 9}, 2)}),
+            "");
+  EXPECT_THROW(add_dropout(random_tensor({4, 9}, 1), random_tensor({4, 8}, 2), 0.3, make_noise(4)),
+               Error);
 }
 
 TEST(Dropout, KeepsTheStatedShareAndTheMean) {
@@ -241,15 +319,17 @@ std::vector<int64_t> make_labels(int64_t count, int64_t num_classes) {
   return labels;
 }
 
+constexpr CrossEntropyRule kRules[] = {{0, 0}, {1e-2, 0}, {0, 0.1}, {1e-2, 0.3}};
+
 TEST(CrossEntropy, EqualsTheLoopVersion) {
   for (const auto dtype : kDtypes)
     for (const int64_t width : {1, 3, 64, 131, 1537})
-      for (const double z : {0.0, 1e-2}) {
+      for (const auto& [z, smoothing] : kRules) {
         const at::Tensor logits = random_tensor({11, width}, 1, dtype, 4);
         const auto labels = make_labels(11, width);
-        const at::Tensor loss = cross_entropy(logits, index_tensor(labels), z);
+        const at::Tensor loss = cross_entropy(logits, index_tensor(labels), {z, smoothing});
         EXPECT_EQ(loss.scalar_type(), dtype == at::kDouble ? at::kDouble : at::kFloat);
-        EXPECT_EQ(compare(loss, ref::cross_entropy(values(logits), labels, z)), "")
+        EXPECT_EQ(compare(loss, ref::cross_entropy(values(logits), labels, {z, smoothing})), "")
             << dtype << width;
         EXPECT_EQ(compare(label_log_probability(logits, index_tensor(labels)),
                           ref::label_log_probability(values(logits), labels)),
@@ -258,10 +338,10 @@ TEST(CrossEntropy, EqualsTheLoopVersion) {
 }
 
 TEST(CrossEntropy, HasTheGradientsOfFiniteDifferences) {
-  for (const double z : {0.0, 0.1})
+  for (const CrossEntropyRule& rule : kRules)
     EXPECT_EQ(check_gradients(
                   [=](const Inputs& in) {
-                    return cross_entropy(in[0], index_tensor(make_labels(7, 19)), z);
+                    return cross_entropy(in[0], index_tensor(make_labels(7, 19)), rule);
                   },
                   {random_tensor({7, 19}, 1)}),
               "");
@@ -282,13 +362,70 @@ TEST(CrossEntropy, HoldsForHugeLogits) {
   const at::Tensor logits = random_tensor({5, 40}, 1, at::kFloat, 1e4);
   const auto labels = make_labels(5, 40);
   EXPECT_EQ(compare(cross_entropy(logits, index_tensor(labels)),
-                    ref::cross_entropy(values(logits), labels, 0)),
+                    ref::cross_entropy(values(logits), labels, {})),
             "");
 }
 
 TEST(CrossEntropy, RefusesALabelOutsideTheVocabulary) {
   EXPECT_THROW(cross_entropy(random_tensor({2, 3}, 1), index_tensor({0, 3})), Error);
   EXPECT_THROW(cross_entropy(random_tensor({2, 3}, 1), index_tensor({0})), Error);
+}
+
+// ---- linear cross-entropy
+
+TEST(LinearCrossEntropy, EqualsCrossEntropyOfAllLogits) {
+  for (const auto dtype : kDtypes)
+    for (const CrossEntropyRule& rule : kRules) {
+      const at::Tensor labels = index_tensor(make_labels(13, 37)),
+                       token_weight =
+                           random_tensor({13}, 3, dtype == at::kDouble ? dtype : at::kFloat);
+      const Inputs in{random_tensor({13, 24}, 1, dtype), random_tensor({37, 24}, 2, dtype)};
+      const auto fused = [&](const Inputs& x) {
+        return linear_cross_entropy(x[0], x[1], labels, token_weight, rule).sum;
+      };
+      const auto plain = [&](const Inputs& x) {
+        const at::Tensor logits = linear(x[0], x[1]);
+        return cross_entropy(logits, labels, rule).mul(token_weight).sum();
+      };
+      EXPECT_EQ(compare(fused(in), values(plain(in))), "");
+      const Inputs fused_grads = compute_gradients(fused, in), grads = compute_gradients(plain, in);
+      // in bf16 the gradients are rounded before they are multiplied by the loss's own
+      const Tolerance allowed = dtype == at::kBFloat16 ? Tolerance{0.02, 0.02} : tolerance(dtype);
+      for (size_t i = 0; i < 2; ++i) {
+        EXPECT_EQ(fused_grads[i].scalar_type(), dtype);
+        EXPECT_EQ(compare(values(fused_grads[i]), values(grads[i]), allowed), "") << dtype << i;
+      }
+    }
+}
+
+TEST(LinearCrossEntropy, HasTheGradientsOfFiniteDifferences) {
+  for (const CrossEntropyRule& rule : kRules)
+    EXPECT_EQ(check_gradients(
+                  [=](const Inputs& in) {
+                    return linear_cross_entropy(in[0], in[1], index_tensor(make_labels(7, 19)),
+                                                random_tensor({7}, 5, at::kDouble), rule)
+                        .sum;
+                  },
+                  {random_tensor({7, 12}, 1), random_tensor({19, 12}, 2)}),
+              "");
+}
+
+// So wide a vocabulary that several chunks are needed.
+TEST(LinearCrossEntropy, SumsTheChunks) {
+  const int64_t vocabulary = 70000, num_tokens = 300;
+  const at::Tensor labels = index_tensor(make_labels(num_tokens, vocabulary)),
+                   token_weight = random_tensor({num_tokens}, 3, at::kFloat);
+  const Inputs in{random_tensor({num_tokens, 8}, 1, at::kFloat),
+                  random_tensor({vocabulary, 8}, 2, at::kFloat)};
+  const auto fused = [&](const Inputs& x) {
+    return linear_cross_entropy(x[0], x[1], labels, token_weight).sum;
+  };
+  const auto plain = [&](const Inputs& x) {
+    return cross_entropy(linear(x[0], x[1]), labels).mul(token_weight).sum();
+  };
+  EXPECT_EQ(compare(fused(in), values(plain(in))), "");
+  const Inputs fused_grads = compute_gradients(fused, in), grads = compute_gradients(plain, in);
+  for (size_t i = 0; i < 2; ++i) EXPECT_EQ(compare(fused_grads[i], values(grads[i])), "") << i;
 }
 
 // ---- all
@@ -300,7 +437,7 @@ TEST(TransformerOps, GiveTheSameBytesWithOneAndTwoThreads) {
     auto op = [](const Inputs& in) {
       const at::Tensor normed = rms_norm(in[0], in[1], 1e-6);
       return cross_entropy(dropout(gated_gelu(normed, in[2]), 0.1, make_noise(301)),
-                           index_tensor(make_labels(301, 131)), 1e-4);
+                           index_tensor(make_labels(301, 131)), {1e-4});
     };
     EXPECT_EQ(compare_threads([&] {
                 Inputs all = compute_gradients(op, {x, weight, up});

@@ -1,6 +1,9 @@
 #include "ops/cpu/kernels.h"
 
 #include <string_view>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 namespace flanmoe::ops::cpu {
 
@@ -64,7 +67,38 @@ const InstructionSet& best() {
   return *set;
 }
 
+// AMX has a bf16 product of its own, which oneDNN uses; GCC 12 does not know its name.
+bool has_amx_bf16() {
+#if defined(__x86_64__)
+  static const bool has = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 22 & 1u) != 0;
+  }();
+  return has;
+#else
+  return false;
+#endif
+}
+
+bool is_intel() {
+#if defined(__x86_64__)
+  static const bool is = __builtin_cpu_is("intel");
+  return is;
+#else
+  return false;
+#endif
+}
+
 }  // namespace
+
+template <>
+bool prefers_own_gemm<float>() {
+  return !is_intel() && instruction_set() != std::string_view("generic");
+}
+template <>
+bool prefers_own_gemm<Bf16>() {
+  return !has_amx_bf16() && instruction_set() != std::string_view("generic");
+}
 
 const char* instruction_set() {
   return best().name;

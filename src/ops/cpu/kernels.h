@@ -115,6 +115,10 @@ const AttentionKernels<T>& attention_kernels();
 template <class T>
 const GemmKernels<T>& gemm_kernels();
 const char* instruction_set();
+// Whether this processor multiplies matrices of T faster by our kernels than by libtorch's
+// libraries; float stands for double too.
+template <class T>
+bool prefers_own_gemm();
 
 // For tests: the tables by name ("generic", "avx2", "avx512", "avx512bf16"); null where this
 // processor lacks the set.

@@ -160,8 +160,8 @@ inline void make_factors(uint64_t state, int64_t begin, const DropoutRule& rule,
 }
 
 template <class T>
-void dropout(const T* x, T* y, const int64_t* token_keys, uint64_t key, DropoutRule rule,
-             int64_t rows, int64_t columns) {
+void dropout(const T* x, const T* addend, T* y, const int64_t* token_keys, uint64_t key,
+             DropoutRule rule, int64_t rows, int64_t columns) {
   using A = Accumulator<T>;
 #pragma omp parallel for schedule(static) if (rows * columns > kMinParallelWork)
   for (int64_t r = 0; r < rows; ++r) {
@@ -170,10 +170,12 @@ void dropout(const T* x, T* y, const int64_t* token_keys, uint64_t key, DropoutR
       alignas(64) A factors[kNoiseBlock];
       make_factors(state, begin, rule, factors);
       const T* x_block = x + r * columns + begin;
+      const T* addend_block = addend ? addend + r * columns + begin : nullptr;
       T* y_block = y + r * columns + begin;
       for_vectors<A>(smaller(kNoiseBlock, columns - begin), [&](int64_t i, auto part) {
         const Vector<A> factor = load_vector(factors + i);
-        store(y_block + i, factor != A(0) ? load(x_block + i, part) * factor : Vector<A>{}, part);
+        const Vector<A> kept = factor != A(0) ? load(x_block + i, part) * factor : Vector<A>{};
+        store(y_block + i, addend_block ? load(addend_block + i, part) + kept : kept, part);
       });
     }
   }
@@ -227,7 +229,20 @@ inline Accumulator<T> row_logsumexp(const T* row, int64_t columns) {
 }
 
 template <class T>
-void cross_entropy(const T* logits, int64_t stride, const int64_t* labels, double z_coefficient,
+inline Accumulator<T> row_mean(const T* row, int64_t columns) {
+  using A = Accumulator<T>;
+  constexpr int64_t kStep = 4 * kWidth<A>;
+  Vector<A> sums[4] = {};
+  int64_t i = 0;
+  for (; i + kStep <= columns; i += kStep)
+    for (int j = 0; j < 4; ++j) sums[j] += load_vector(row + i + j * kWidth<A>);
+  for_vectors<A>(columns - i,
+                 [&](int64_t k, auto part) { sums[0] += load(row + i + k, part); });
+  return sum_elements((sums[0] + sums[1]) + (sums[2] + sums[3])) / static_cast<A>(columns);
+}
+
+template <class T>
+void cross_entropy(const T* logits, int64_t stride, const int64_t* labels, CrossEntropyRule rule,
                    Accumulator<T>* loss, Accumulator<T>* logsumexp, int64_t rows, int64_t columns) {
   using A = Accumulator<T>;
 #pragma omp parallel for schedule(static) if (rows * columns > kMinParallelWork)
@@ -240,15 +255,23 @@ void cross_entropy(const T* logits, int64_t stride, const int64_t* labels, doubl
     const A lse = row_logsumexp(logits + r * stride, columns);
     if (logsumexp) logsumexp[r] = lse;
     loss[r] = lse - widen(logits[r * stride + labels[r]]);
-    if (z_coefficient != 0) loss[r] += static_cast<A>(z_coefficient) * lse * lse;
+    if (rule.label_smoothing != 0) {
+      const A smoothing = static_cast<A>(rule.label_smoothing);
+      loss[r] = (A(1) - smoothing) * loss[r] +
+                smoothing * (lse - row_mean(logits + r * stride, columns));
+    }
+    if (rule.z_coefficient != 0) loss[r] += static_cast<A>(rule.z_coefficient) * lse * lse;
   }
 }
 
 template <class T>
 void cross_entropy_backward(const Accumulator<T>* grad, const T* logits, int64_t stride,
                             const int64_t* labels, const Accumulator<T>* logsumexp,
-                            double z_coefficient, T* grad_logits, int64_t rows, int64_t columns) {
+                            CrossEntropyRule rule, T* grad_logits, int64_t rows,
+                            int64_t columns) {
   using A = Accumulator<T>;
+  const A smoothing = static_cast<A>(rule.label_smoothing),
+          even = smoothing / static_cast<A>(columns);
 #pragma omp parallel for schedule(static) if (rows * columns > kMinParallelWork)
   for (int64_t r = 0; r < rows; ++r) {
     const T* row = logits + r * stride;
@@ -258,13 +281,14 @@ void cross_entropy_backward(const Accumulator<T>* grad, const T* logits, int64_t
       continue;
     }
     const A lse = logsumexp[r];
-    const A factor = grad[r] * (A(1) + 2 * static_cast<A>(z_coefficient) * lse);
+    const A factor = grad[r] * (A(1) + 2 * static_cast<A>(rule.z_coefficient) * lse),
+            spread = grad[r] * even;
+    const Vector<A> label = exp_vector(splat<A>(widen(row[labels[r]]) - lse));
     for_vectors<A>(columns, [&](int64_t i, auto part) {
-      store(out + i, exp_vector(load(row + i, part) - lse) * factor, part);
+      store(out + i, exp_vector(load(row + i, part) - lse) * factor - spread, part);
     });
     // the label's element anew, not by subtracting from what was rounded
-    alignas(64) Vector<A> one = splat<A>(widen(row[labels[r]]) - lse);
-    narrow(exp_vector(one)[0] * factor - grad[r], out + labels[r]);
+    narrow(label[0] * factor - spread - grad[r] * (A(1) - smoothing), out + labels[r]);
   }
 }
 

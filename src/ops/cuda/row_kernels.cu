@@ -154,14 +154,14 @@ __global__ void gated_gelu_backward_kernel(const T* grad, const T* gate, int64_t
 }
 
 template <class T, class A = Accumulator<T>>
-__global__ void dropout_kernel(const T* x, T* y, const int64_t* token_keys, uint64_t key,
-                               DropoutRule rule, int64_t rows, int64_t columns) {
+__global__ void dropout_kernel(const T* x, const T* addend, T* y, const int64_t* token_keys,
+                               uint64_t key, DropoutRule rule, int64_t rows, int64_t columns) {
   FLANMOE_FOR_ROWS(r) {
     const uint64_t state = fold_key(key, static_cast<uint64_t>(token_keys[r]));
     FLANMOE_FOR_COLUMNS(i) {
       const bool is_kept = noise_bits(state, i) >= rule.threshold;
-      narrow(is_kept ? widen(x[r * columns + i]) * static_cast<A>(rule.scale) : A(0),
-             y + r * columns + i);
+      const A kept = is_kept ? widen(x[r * columns + i]) * static_cast<A>(rule.scale) : A(0);
+      narrow(addend ? widen(addend[r * columns + i]) + kept : kept, y + r * columns + i);
     }
   }
 }
@@ -180,8 +180,10 @@ __global__ void jitter_kernel(const T* x, T* y, const int64_t* token_keys, uint6
 
 template <class T, class A = Accumulator<T>>
 __global__ void cross_entropy_kernel(const T* logits, int64_t stride, const int64_t* labels,
-                                     A z_coefficient, A* loss, A* logsumexp, int64_t rows,
+                                     CrossEntropyRule rule, A* loss, A* logsumexp, int64_t rows,
                                      int64_t columns) {
+  const A z_coefficient = static_cast<A>(rule.z_coefficient),
+          smoothing = static_cast<A>(rule.label_smoothing);
   FLANMOE_FOR_ROWS(r) {
     const T* row = logits + r * stride;
     A result = 0, lse = 0;
@@ -191,8 +193,14 @@ __global__ void cross_entropy_kernel(const T* logits, int64_t stride, const int6
       peak = max_block(peak);
       FLANMOE_FOR_COLUMNS(i) sum += exp(widen(row[i]) - peak);
       lse = peak + log(sum_block(sum));
-      result =
-          labels[r] < columns ? lse - widen(row[labels[r]]) + z_coefficient * lse * lse : A(NAN);
+      A mean = 0;
+      if (smoothing != 0) {
+        FLANMOE_FOR_COLUMNS(i) mean += widen(row[i]);
+        mean = sum_block(mean) / static_cast<A>(columns);
+      }
+      result = labels[r] < columns ? (A(1) - smoothing) * (lse - widen(row[labels[r]])) +
+                                         smoothing * (lse - mean) + z_coefficient * lse * lse
+                                   : A(NAN);
     }
     if (threadIdx.x == 0) {
       loss[r] = result;
@@ -203,15 +211,19 @@ __global__ void cross_entropy_kernel(const T* logits, int64_t stride, const int6
 template <class T, class A = Accumulator<T>>
 __global__ void cross_entropy_backward_kernel(const A* grad, const T* logits, int64_t stride,
                                               const int64_t* labels, const A* logsumexp,
-                                              A z_coefficient, T* grad_logits, int64_t rows,
+                                              CrossEntropyRule rule, T* grad_logits, int64_t rows,
                                               int64_t columns) {
+  const A z_coefficient = static_cast<A>(rule.z_coefficient),
+          smoothing = static_cast<A>(rule.label_smoothing),
+          even = smoothing / static_cast<A>(columns);
   FLANMOE_FOR_ROWS(r) {
     const A lse = logsumexp[r],
             factor = labels[r] < 0 ? A(0) : grad[r] * (A(1) + 2 * z_coefficient * lse);
     FLANMOE_FOR_COLUMNS(i) {
-      const A g = labels[r] < 0 ? A(0)
-                                : exp(widen(logits[r * stride + i]) - lse) * factor -
-                                      (i == labels[r] ? grad[r] : A(0));
+      const A g = labels[r] < 0
+                      ? A(0)
+                      : exp(widen(logits[r * stride + i]) - lse) * factor - grad[r] * even -
+                            (i == labels[r] ? grad[r] * (A(1) - smoothing) : A(0));
       narrow(g, grad_logits + r * columns + i);
     }
   }
@@ -294,26 +306,26 @@ struct Launchers {
     launch(gated_gelu_backward_kernel<T>, rows, grad, gate, gate_stride, up, up_stride, grad_gate,
            grad_up, rows, columns);
   }
-  static void dropout(const T* x, T* y, const int64_t* token_keys, uint64_t key, DropoutRule rule,
-                      int64_t rows, int64_t columns) {
-    launch(dropout_kernel<T>, rows, x, y, token_keys, key, rule, rows, columns);
+  static void dropout(const T* x, const T* addend, T* y, const int64_t* token_keys, uint64_t key,
+                      DropoutRule rule, int64_t rows, int64_t columns) {
+    launch(dropout_kernel<T>, rows, x, addend, y, token_keys, key, rule, rows, columns);
   }
   static void jitter(const T* x, T* y, const int64_t* token_keys, uint64_t key, double epsilon,
                      int64_t rows, int64_t columns) {
     launch(jitter_kernel<T>, rows, x, y, token_keys, key, epsilon, rows, columns);
   }
   static void cross_entropy(const T* logits, int64_t stride, const int64_t* labels,
-                            double z_coefficient, A* loss, A* logsumexp, int64_t rows,
+                            CrossEntropyRule rule, A* loss, A* logsumexp, int64_t rows,
                             int64_t columns) {
-    launch(cross_entropy_kernel<T>, rows, logits, stride, labels, z_coefficient, loss, logsumexp,
-           rows, columns);
+    launch(cross_entropy_kernel<T>, rows, logits, stride, labels, rule, loss, logsumexp, rows,
+           columns);
   }
   static void cross_entropy_backward(const A* grad, const T* logits, int64_t stride,
                                      const int64_t* labels, const A* logsumexp,
-                                     double z_coefficient, T* grad_logits, int64_t rows,
+                                     CrossEntropyRule rule, T* grad_logits, int64_t rows,
                                      int64_t columns) {
-    launch(cross_entropy_backward_kernel<T>, rows, grad, logits, stride, labels, logsumexp,
-           z_coefficient, grad_logits, rows, columns);
+    launch(cross_entropy_backward_kernel<T>, rows, grad, logits, stride, labels, logsumexp, rule,
+           grad_logits, rows, columns);
   }
   static void gather_rows(const T* x, const int64_t* index, const A* weight, T* out, int64_t rows,
                           int64_t columns) {

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "ops/kernels.h"
+
 namespace flanmoe::ops::ref {
 
 using Array = std::vector<double>;
@@ -45,7 +47,7 @@ Array relative_position_bias(const Array& table_NH, int64_t num_heads, int64_t q
                              int64_t key_length, int64_t query_offset, bool is_bidirectional,
                              int64_t max_distance);
 
-Array cross_entropy(const Array& logits_TV, const Indices& labels_T, double z_coefficient);
+Array cross_entropy(const Array& logits_TV, const Indices& labels_T, const CrossEntropyRule& rule);
 Array label_log_probability(const Array& logits_TV, const Indices& labels_T);
 
 Array dispatch(const Array& x_TD, int64_t num_tokens, const Indices& token_index_A);

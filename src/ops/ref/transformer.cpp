@@ -184,7 +184,7 @@ Array relative_position_bias(const Array& table, int64_t num_heads, int64_t quer
   return bias;
 }
 
-Array cross_entropy(const Array& logits, const Indices& labels, double z_coefficient) {
+Array cross_entropy(const Array& logits, const Indices& labels, const CrossEntropyRule& rule) {
   const size_t width = labels.empty() ? 0 : logits.size() / labels.size();
   Array loss(labels.size());
   for (size_t t = 0; t < labels.size(); ++t) {
@@ -194,13 +194,18 @@ Array cross_entropy(const Array& logits, const Indices& labels, double z_coeffic
     double sum = 0;
     for (size_t i = 0; i < width; ++i) sum += std::exp(row[i] - peak);
     const double logsumexp = peak + std::log(sum);
-    loss[t] = logsumexp - row[labels[t]] + z_coefficient * logsumexp * logsumexp;
+    for (size_t i = 0; i < width; ++i) {
+      const double target = rule.label_smoothing / static_cast<double>(width) +
+                            (i == static_cast<size_t>(labels[t]) ? 1 - rule.label_smoothing : 0);
+      loss[t] += target * (logsumexp - row[i]);
+    }
+    loss[t] += rule.z_coefficient * logsumexp * logsumexp;
   }
   return loss;
 }
 
 Array label_log_probability(const Array& logits, const Indices& labels) {
-  Array result = cross_entropy(logits, labels, 0);
+  Array result = cross_entropy(logits, labels, {});
   for (double& value : result) value = -value;
   return result;
 }
