@@ -72,10 +72,12 @@ struct Context {
   const TokenLayout* tokens = nullptr;         // of the stack that computes
   at::Tensor token_ids_BL;                     // int64, the stack's input
   const TokenLayout* memory_tokens = nullptr;  // of the encoder's output, in a decoder
-  bool computes_padding = false;  // padding positions get the values that transformers computes at
-                                  // them: they attend to real keys, in a decoder to all earlier
-                                  // ones. Not for packed rows
-  KvCache* cache = nullptr;       // none: the whole sequence at once
+  bool computes_padding = false;   // padding positions get the values that transformers computes at
+                                   // them: they attend to real keys, in a decoder to all earlier
+                                   // ones. Not for packed rows
+  bool recomputes_blocks = false;  // a block keeps its input alone for the backward pass, which
+                                   // computes the rest anew (ops::recompute)
+  KvCache* cache = nullptr;        // none: the whole sequence at once
   RoutingSink* routing_sink = nullptr;
   std::vector<std::string> adapter_of_row;  // name of the adapter each row uses; empty: the base
   at::Tensor sentence_vector_BD;            // for sentence-level routing

@@ -3,6 +3,7 @@
 #include <ATen/ops/add.h>
 #include <ATen/ops/empty.h>
 
+#include "ops/autograd.h"
 #include "ops/transformer.h"
 
 namespace flanmoe::nn {
@@ -71,6 +72,86 @@ at::Tensor Stack::drop(const at::Tensor& x, uint64_t site, const Context& contex
       {context.noise_key(RandomPurpose::Dropout, site).state(), context.tokens->token_keys_BL});
 }
 
+at::Tensor Stack::add_dropped(const at::Tensor& residual, const at::Tensor& x, uint64_t site,
+                              const Context& context) const {
+  if (!context.is_training) return at::add(residual, x);
+  return ops::add_dropout(
+      residual, x, config_.dropout_rate,
+      {context.noise_key(RandomPurpose::Dropout, site).state(), context.tokens->token_keys_BL});
+}
+
+at::Tensor Stack::run_block(size_t index, at::Tensor x_BLD, const at::Tensor& bias_HQK,
+                            const at::Tensor& memory_BKD, const Context& context,
+                            Auxiliary* auxiliary) const {
+  const Block& block = *blocks_[index];
+  KvCache::Layer* layer = config_.is_decoder && context.cache
+                              ? &context.cache->layer(static_cast<int64_t>(index))
+                              : nullptr;
+  x_BLD = add_dropped(x_BLD,
+                      block.self_attention.forward_self(block.self_norm.forward(x_BLD), bias_HQK,
+                                                        config_.is_decoder, context, layer),
+                      block.self_site, context);
+  if (block.cross_attention)
+    x_BLD = add_dropped(x_BLD,
+                        block.cross_attention->forward_cross(block.cross_norm->forward(x_BLD),
+                                                             memory_BKD, context, layer),
+                        block.cross_site, context);
+  for (const FeedForwardSublayer& sublayer : block.feed_forwards) {
+    FeedForwardOutput output =
+        sublayer.feed_forward->forward(sublayer.norm.forward(x_BLD), context);
+    x_BLD = add_dropped(x_BLD, output.output, sublayer.site, context);
+    if (auxiliary) auxiliary->append(std::move(output.auxiliary));
+  }
+  return x_BLD;
+}
+
+// What the blocks need once more in the backward pass, when the caller's own may be gone.
+struct Stack::Kept {
+  explicit Kept(const Context& given) : context(given), tokens(*given.tokens) {
+    context.tokens = &tokens;
+    if (!given.memory_tokens) return;
+    memory_tokens = *given.memory_tokens;
+    context.memory_tokens = &memory_tokens;
+  }
+  Kept(const Kept&) = delete;
+  Context context;
+  TokenLayout tokens, memory_tokens;
+};
+
+// Auxiliary losses leave the block as tensors behind its output and get their names back outside.
+at::Tensor Stack::run_recomputed_block(size_t index, const at::Tensor& x_BLD,
+                                       const at::Tensor& bias_HQK, const at::Tensor& memory_BKD,
+                                       const std::shared_ptr<Kept>& kept,
+                                       Auxiliary* auxiliary) const {
+  const auto found = std::make_shared<Auxiliary>();
+  const auto is_first = std::make_shared<bool>(true);
+  const auto run = [this, index, kept, found, is_first](const std::vector<at::Tensor>& inputs) {
+    Context context = kept->context;
+    if (!*is_first) context.routing_sink = nullptr;
+    *is_first = false;
+    Auxiliary losses;
+    std::vector<at::Tensor> outputs{
+        run_block(index, inputs[0], inputs[1], inputs[2], context, &losses)};
+    for (const AuxiliaryLoss& loss : losses.losses) {
+      outputs.push_back(loss.value);
+      outputs.insert(outputs.end(), loss.factors.begin(), loss.factors.end());
+    }
+    if (found->losses.empty()) *found = losses;
+    return outputs;
+  };
+  const std::vector<at::Tensor> outputs = ops::recompute({x_BLD, bias_HQK, memory_BKD}, run);
+  if (auxiliary) {
+    size_t next = 1;
+    Auxiliary losses = *found;
+    for (AuxiliaryLoss& loss : losses.losses) {
+      loss.value = outputs[next++];
+      for (at::Tensor& factor : loss.factors) factor = outputs[next++];
+    }
+    auxiliary->append(std::move(losses));
+  }
+  return outputs[0];
+}
+
 at::Tensor Stack::forward(at::Tensor x_BLD, const at::Tensor& memory_BKD, const Context& context,
                           Auxiliary* auxiliary, std::vector<at::Tensor>* block_inputs) const {
   KvCache* cache = config_.is_decoder ? context.cache : nullptr;
@@ -78,25 +159,12 @@ at::Tensor Stack::forward(at::Tensor x_BLD, const at::Tensor& memory_BKD, const 
   const at::Tensor bias_HQK =
       ops::relative_position_bias(relative_attention_bias_NH_, length, start + length, start,
                                   !config_.is_decoder, config_.max_distance);
+  const auto kept = context.recomputes_blocks && !cache ? std::make_shared<Kept>(context) : nullptr;
   x_BLD = drop(x_BLD, input_site_, context);
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    const Block& block = *blocks_[i];
     if (block_inputs) block_inputs->push_back(x_BLD);
-    KvCache::Layer* layer = cache ? &cache->layer(static_cast<int64_t>(i)) : nullptr;
-    x_BLD = at::add(x_BLD,
-                    drop(block.self_attention.forward_self(block.self_norm.forward(x_BLD), bias_HQK,
-                                                           config_.is_decoder, context, layer),
-                         block.self_site, context));
-    if (block.cross_attention)
-      x_BLD = at::add(x_BLD, drop(block.cross_attention->forward_cross(
-                                      block.cross_norm->forward(x_BLD), memory_BKD, context, layer),
-                                  block.cross_site, context));
-    for (const FeedForwardSublayer& sublayer : block.feed_forwards) {
-      FeedForwardOutput output =
-          sublayer.feed_forward->forward(sublayer.norm.forward(x_BLD), context);
-      x_BLD = at::add(x_BLD, drop(output.output, sublayer.site, context));
-      if (auxiliary) auxiliary->append(std::move(output.auxiliary));
-    }
+    x_BLD = kept ? run_recomputed_block(i, x_BLD, bias_HQK, memory_BKD, kept, auxiliary)
+                 : run_block(i, x_BLD, bias_HQK, memory_BKD, context, auxiliary);
   }
   if (cache) cache->advance(length);
   return drop(final_layer_norm_.forward(x_BLD), output_site_, context);

@@ -42,7 +42,16 @@ class Stack {
  private:
   struct FeedForwardSublayer;
   struct Block;
+  struct Kept;
   at::Tensor drop(const at::Tensor& x, uint64_t site, const Context& context) const;
+  at::Tensor add_dropped(const at::Tensor& residual, const at::Tensor& x, uint64_t site,
+                         const Context& context) const;
+  at::Tensor run_block(size_t index, at::Tensor x_BLD, const at::Tensor& bias_HQK,
+                       const at::Tensor& memory_BKD, const Context& context,
+                       Auxiliary* auxiliary) const;
+  at::Tensor run_recomputed_block(size_t index, const at::Tensor& x_BLD, const at::Tensor& bias_HQK,
+                                  const at::Tensor& memory_BKD, const std::shared_ptr<Kept>& kept,
+                                  Auxiliary* auxiliary) const;
 
   StackConfig config_;
   std::vector<std::unique_ptr<Block>> blocks_;

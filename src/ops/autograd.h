@@ -26,4 +26,12 @@ using Backward = std::function<std::vector<at::Tensor>(const BackwardCall& call)
 at::Tensor record(const at::Tensor& output, std::vector<at::Tensor> inputs,
                   std::vector<at::Tensor> saved, Backward backward);
 
+// function(inputs), of whose computation nothing is kept but the inputs: the backward pass calls it
+// again with recording on and differentiates that. The gradients of other tensors that `function`
+// uses (parameters) are accumulated into their leaves meanwhile. It must give the same values at
+// every call and what it refers to must live until the backward pass. Where nothing is to be
+// recorded, a plain call.
+using Function = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>& inputs)>;
+std::vector<at::Tensor> recompute(const std::vector<at::Tensor>& inputs, Function function);
+
 }  // namespace flanmoe::ops
