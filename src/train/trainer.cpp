@@ -9,15 +9,16 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "data/prefetch.h"
-#include "model/accounting.h"
+#include "train/budget.h"
+#include "train/divergence.h"
 #include "train/expert_statistics.h"
 #include "train/gradients.h"
 #include "train/metrics.h"
-#include "train/model_input.h"
 #include "train/optimizer_state.h"
 #include "train/parameter_sets.h"
 #include "train/schedule.h"
 #include "train/stage_folder.h"
+#include "train/step.h"
 
 namespace flanmoe::train {
 namespace {
@@ -28,69 +29,18 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-void check(bool is_valid, const char* key, double value, const char* expected) {
-  if (!is_valid)
-    fail(ErrorCode::InvalidConfig, "[train] {} is {}, expected {}", key, value, expected);
-}
-
-void validate(const Config& config, const Job& job) {
+void check_job(const Job& job) {
   if (job.out.empty()) fail(ErrorCode::InvalidArgument, "[train] no output folder");
   if (!job.draw) fail(ErrorCode::InvalidArgument, "[train] no data");
-  check(config.train_flops >= 0 && std::isfinite(config.train_flops), "train_flops",
-        config.train_flops, "a number that is not negative");
-  check(config.steps > 0 || config.train_flops > 0, "steps", static_cast<double>(config.steps),
-        "at least 1");
-  check(config.learning_rate >= 0 && std::isfinite(config.learning_rate), "learning_rate",
-        config.learning_rate, "a number that is not negative");
-  check(config.warmup_steps >= 0, "warmup_steps", static_cast<double>(config.warmup_steps),
-        "at least 0");
-  check(config.max_gradient_norm >= 0, "max_gradient_norm", config.max_gradient_norm,
-        "a number that is not negative");
-  check(config.logit_z_coefficient >= 0, "logit_z_coefficient", config.logit_z_coefficient,
-        "a number that is not negative");
-  check(config.log_every > 0, "log_every", static_cast<double>(config.log_every), "at least 1");
-  check(config.checkpoint_every >= 0, "checkpoint_every",
-        static_cast<double>(config.checkpoint_every), "at least 0");
-  data::validate(config.batch, "train.batch");
-}
-
-int64_t mean_length(int64_t num_tokens, int64_t num_examples) {
-  return std::llround(static_cast<double>(num_tokens) /
-                      static_cast<double>(std::max<int64_t>(1, num_examples)));
-}
-
-Counts count_batch(const data::Batch& batch, const model::ModelConfig& config) {
-  return {.step = 1,
-          .num_examples = batch.num_examples,
-          .num_input_tokens = batch.num_input_tokens,
-          .num_target_tokens = batch.num_target_tokens,
-          .num_cut_inputs = batch.statistics.num_cut_inputs,
-          .num_cut_targets = batch.statistics.num_cut_targets,
-          .train_flops =
-              model::count_train_flops(config, batch.num_input_tokens, batch.num_target_tokens,
-                                       mean_length(batch.num_input_tokens, batch.num_examples),
-                                       mean_length(batch.num_target_tokens, batch.num_examples))};
-}
-
-std::string list_keys(const data::Batch& batch) {
-  constexpr int64_t kMaxShown = 8;
-  std::string text;
-  int64_t num_shown = 0;
-  for (const uint64_t key : batch.example_keys) {
-    if (key == 0 && batch.max_segments > 1) continue;  // a row with fewer segments
-    if (num_shown++ == kMaxShown) return text + ", ...";
-    text += fmt::format("{}{:016x}", num_shown > 1 ? ", " : "", key);
-  }
-  return text;
 }
 
 // A bar over the steps or, where those are not known, over the FLOPs to be spent.
 class StageProgress {
  public:
-  StageProgress(const Config& config, const std::string& label)
-      : counts_flops_(config.train_flops > 0),
+  StageProgress(const Budget& budget, const std::string& label)
+      : counts_flops_(budget.train_flops() > 0),
         bar_(label.empty() ? "train" : label,
-             counts_flops_ ? std::llround(std::ceil(config.train_flops / kGiga)) : config.steps,
+             counts_flops_ ? std::llround(std::ceil(budget.train_flops() / kGiga)) : budget.steps(),
              counts_flops_ ? "GFLOP" : "steps") {}
   void update(const Counts& counts, double loss) {
     bar_.update(counts_flops_ ? static_cast<int64_t>(counts.train_flops / kGiga) : counts.step,
@@ -112,15 +62,15 @@ class Loop {
         job_(job),
         folder_(folder),
         selection_(selection),
+        budget_(config),
         optimizer_(make_optimizer(selection.trained(), config.optimizer)) {}
 
   Result run() {
-    const auto start = Clock::now();
     resume();
     describe();
     clear_gradients(loaded_.model->parameters());
     set_gradient_dtypes(selection_.trained(), config_);
-    StageProgress progress(config_, job_.label);
+    StageProgress progress(budget_, job_.label);
     while (!is_done(counts_)) {
       run_step();
       progress.update(counts_, loss_);
@@ -130,25 +80,18 @@ class Loop {
       if (is_interrupt)
         fail(ErrorCode::Interrupted, "[train] stopped at step {}; continue with --resume", where());
     }
-    return finish(seconds_since(start));
+    return finish(wall_s());
   }
 
  private:
-  bool is_done(const Counts& counts) const {
-    return (config_.train_flops > 0 && counts.train_flops >= config_.train_flops) ||
-           (config_.steps > 0 && counts.step >= config_.steps);
-  }
+  double wall_s() const { return earlier_wall_s_ + seconds_since(start_); }
+  bool is_done(const Counts& counts) const { return budget_.spent(counts, wall_s()).has_value(); }
   bool is_checkpoint_due() const {
     return config_.checkpoint_every > 0 && counts_.step % config_.checkpoint_every == 0 &&
            !is_done(counts_);
   }
 
-  std::string where() const {
-    if (config_.train_flops > 0)
-      return fmt::format("{} ({:.3g} of {:.3g} FLOPs)", counts_.step, counts_.train_flops,
-                         config_.train_flops);
-    return fmt::format("{} of {}", counts_.step, config_.steps);
-  }
+  std::string where() const { return budget_.describe(counts_, wall_s()); }
 
   void resume() {
     int64_t metrics_bytes = 0;
@@ -174,13 +117,10 @@ class Loop {
 
   void describe() const {
     const int64_t num_total = nn::num_elements(loaded_.model->parameters());
-    const std::string extent = config_.train_flops > 0
-                                   ? fmt::format("{:.3g} FLOPs", config_.train_flops)
-                                   : fmt::format("{} steps", config_.steps);
     const bool is_packed = config_.batch.packing != data::Packing::None;
     log::info("[train] {} parameters, {} of them trained; {} of {} {}; {}, {}, seed {}",
               format_count(static_cast<double>(num_total)),
-              format_count(static_cast<double>(selection_.num_trained())), extent,
+              format_count(static_cast<double>(selection_.num_trained())), budget_.describe(),
               config_.batch.batch_size, is_packed ? "packed rows" : "examples",
               config_.optimizer.name, to_string(config_.precision), config_.seed);
     log::info("[train] {}", selection_.summary());
@@ -196,14 +136,19 @@ class Loop {
     after.add(of_step);
     const bool is_logged = after.step % config_.log_every == 0 || is_done(after);
 
-    StepValues values = compute_gradients(batch, after.step, is_logged);
-    const double norm = check_gradients(batch, after.step);
+    experts_.begin_step(is_logged);
+    StepValues values = compute_gradients(model, batch, config_, after.step, experts_);
+    if (const double loss = values.front().second; !std::isfinite(loss))
+      fail_on_loss(loss, model.parameters(), batch, after.step);
+    const double norm = compute_gradient_norm(selection_.trained());
+    if (!std::isfinite(norm)) fail_on_gradient(selection_.trained(), batch, after.step);
     values.emplace_back("gradient_norm", norm);
     values.emplace_back("input_fill", batch.statistics.input_fill());
     values.emplace_back("target_fill", batch.statistics.target_fill());
     values.emplace_back("closing_fill", batch.statistics.closing_fill());
     warn_about_missing_gradients(after.step);
-    const double learning_rate = learning_rate_at({.step = after.step}, config_);
+    const double learning_rate = learning_rate_at(
+        {.step = after.step, .fraction = budget_.fraction(counts_, wall_s())}, config_);
     optimizer_->step(first_step_ + after.step, learning_rate,
                      compute_clip_scale(norm, config_.max_gradient_norm));
     clear_gradients(selection_.trained());
@@ -216,46 +161,6 @@ class Loop {
     window_.add(values);
     window_.add_seconds(seconds_since(start), item.wait_s, of_step);
     if (is_logged) write_metrics(learning_rate);
-  }
-
-  StepValues compute_gradients(const data::Batch& batch, int64_t step, bool is_logged) {
-    const model::Model& model = *loaded_.model;
-    nn::Context context;
-    context.is_training = true;
-    context.compute_dtype = config_.precision == Precision::BFloat16 ? at::kBFloat16 : at::kFloat;
-    context.seed = static_cast<uint64_t>(config_.seed);
-    context.step = step;
-    context.recomputes_blocks = config_.recompute == Recompute::Blocks;
-    experts_.begin_step(is_logged);
-    if (model.config().is_sparse()) context.routing_sink = &experts_;
-
-    const model::ModelInput input = to_model_input(batch, model.config(), model.device());
-    const model::LossOutput output = model.loss(input, context,
-                                                {.z_coefficient = config_.logit_z_coefficient,
-                                                 .label_smoothing = config_.label_smoothing,
-                                                 .normalisation = config_.loss_normalisation});
-    StepValues values = read_losses(output);
-    if (!std::isfinite(values.front().second)) fail_on_loss(values.front().second, batch, step);
-    if (output.loss.requires_grad()) output.loss.backward();
-    return values;
-  }
-
-  [[noreturn]] void fail_on_loss(double loss, const data::Batch& batch, int64_t step) const {
-    const std::string name = find_non_finite_value(loaded_.model->parameters());
-    const std::string cause = name.empty()
-                                  ? "every parameter is finite"
-                                  : "parameter '" + name + "' has a value that is not finite";
-    fail(ErrorCode::NonFinite, "[train] the loss is {} at step {}: {} (example keys {})", loss,
-         step, cause, list_keys(batch));
-  }
-
-  double check_gradients(const data::Batch& batch, int64_t step) const {
-    const double norm = compute_gradient_norm(selection_.trained());
-    if (!std::isfinite(norm))
-      fail(ErrorCode::NonFinite,
-           "[train] the gradient of parameter '{}' is not finite at step {} (example keys {})",
-           find_non_finite_gradient(selection_.trained()), step, list_keys(batch));
-    return norm;
   }
 
   // In the first step of a stage.
@@ -314,6 +219,9 @@ class Loop {
   const Job& job_;
   const StageFolder& folder_;
   const Selection& selection_;
+  const Budget budget_;
+  const Clock::time_point start_ = Clock::now();
+  double earlier_wall_s_ = 0;  // of this run's earlier processes
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<data::Prefetcher> batches_;
   std::unique_ptr<LineAppender> metrics_;
@@ -330,7 +238,8 @@ class Loop {
 }  // namespace
 
 Result train(model::LoadedModel& loaded, const Config& config, const Job& job) {
-  validate(config, job);
+  check_job(job);
+  validate(config, "train");
   const Selection selection(loaded.model->parameters(), config);
   const StageFolder folder(job, make_identity(*loaded.model, config, job));
   if (job.resumes) {

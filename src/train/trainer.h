@@ -57,6 +57,9 @@ struct Job {
   std::string data_description;  // hashed into trainer.json: resuming with other data is an error
 };
 
+// Throws InvalidConfig naming the key below `path` ("train"), what was found and what is expected.
+void validate(const Config& config, const std::string& path);
+
 // With keeps_optimizer_state, model/ has the optimizer's state; with starts_from_optimizer_state,
 // the optimizer goes on with that of `loaded.folder`, updates counted from there
 // (optimizer_state.h).

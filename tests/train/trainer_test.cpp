@@ -514,7 +514,14 @@ TEST_F(Trainer, RefusesAConfigThatCannotBeRight) {
     change(config);
     return message_of(ErrorCode::InvalidConfig, [&] { run(folder_ / "out", config); });
   };
-  EXPECT_NE(message([](Config& c) { c.steps = 0; }).find("steps is 0"), std::string::npos);
+  EXPECT_NE(message([](Config& c) { c.steps = -1; }).find("steps is -1"), std::string::npos);
+  EXPECT_NE(message([](Config& c) { c.tokens = -5; }).find("tokens is -5"), std::string::npos);
+  EXPECT_NE(message([](Config& c) { c.train_flops = -1e9; }).find("train_flops"),
+            std::string::npos);
+  EXPECT_NE(message([](Config& c) {
+              c.wall_s = std::numeric_limits<double>::infinity();
+            }).find("wall_s is inf"),
+            std::string::npos);
   EXPECT_NE(message([](Config& c) { c.learning_rate = -1; }).find("learning_rate"),
             std::string::npos);
   EXPECT_NE(message([](Config& c) { c.log_every = 0; }).find("log_every"), std::string::npos);

@@ -24,6 +24,8 @@ uint64_t make_draw_seed(const train::Config& config, const StageRun& run) {
 train::Config with_budget(const Stage& stage, const TrainingConfig& config, const StageRun& run) {
   train::Config train = config.train;
   if (config.match_train_flops.empty()) return train;
+  train.steps = train.tokens = 0;
+  train.wall_s = 0;
   train.train_flops = run.matched_train_flops - run.earlier_train_flops;
   if (train.train_flops <= 0)
     fail(ErrorCode::InvalidConfig,
@@ -56,22 +58,13 @@ std::vector<StageInput> TrainingStage::inputs() const {
 
 void TrainingStage::check() const {
   const TrainingConfig& config = training();
-  const bool has_budget = config.train.train_flops > 0 || !config.match_train_flops.empty();
   if (config.train.train_flops > 0 && !config.match_train_flops.empty())
     fail(ErrorCode::InvalidConfig,
          "[{}] is given beside match_train_flops = '{}': expected one of the two",
          place("train.train_flops"), config.match_train_flops);
-  if (!has_budget && config.train.steps < 1)
-    fail(ErrorCode::InvalidConfig, "[{}] is {}, expected at least 1", place("train.steps"),
-         config.train.steps);
+  train::validate(config.train, place("train"));
   train::ParameterSets(config.train.trainable, place("train.trainable"));
   train::ParameterSets(config.train.frozen, place("train.frozen"));
-  const auto& batch = config.train.batch;
-  if (batch.batch_size < 1 || batch.input_length < 2 || batch.target_length < 1)
-    fail(ErrorCode::InvalidConfig,
-         "[{}] batch_size {}, input_length {}, target_length {}: expected at least 1, 2 and 1",
-         place("train.batch"), batch.batch_size, batch.input_length, batch.target_length);
-  data::validate(batch, place("train.batch"));
 }
 
 void TrainingStage::run(StageRun& run) const {

@@ -1,0 +1,33 @@
+#include <cmath>
+
+#include "base/error.h"
+#include "train/trainer.h"
+
+namespace flanmoe::train {
+
+void validate(const Config& config, const std::string& path) {
+  const auto fail_at = [&](const char* key, double value, const char* expected) {
+    fail(ErrorCode::InvalidConfig, "[{}] {} is {}, expected {}", path, key, value, expected);
+  };
+  const auto expect_count = [&](const char* key, int64_t value, int64_t least = 0) {
+    if (value < least)
+      fail_at(key, static_cast<double>(value),
+              least > 0 ? "at least 1" : "0 or more, a whole number");
+  };
+  const auto expect_number = [&](const char* key, double value) {
+    if (!(value >= 0 && std::isfinite(value))) fail_at(key, value, "a number that is not negative");
+  };
+  expect_count("steps", config.steps);
+  expect_count("tokens", config.tokens);
+  expect_number("train_flops", config.train_flops);
+  expect_number("wall_s", config.wall_s);
+  expect_number("learning_rate", config.learning_rate);
+  expect_count("warmup_steps", config.warmup_steps);
+  expect_number("max_gradient_norm", config.max_gradient_norm);
+  expect_number("logit_z_coefficient", config.logit_z_coefficient);
+  expect_count("log_every", config.log_every, 1);
+  expect_count("checkpoint_every", config.checkpoint_every);
+  data::validate(config.batch, path + ".batch");
+}
+
+}  // namespace flanmoe::train
