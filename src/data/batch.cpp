@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/random.h"
 
 namespace flanmoe::data {
@@ -89,6 +90,108 @@ Batch make_packed_batch(const std::vector<std::vector<TokenizedExample>>& rows) 
   for (size_t r = 0; r < rows.size(); ++r)
     for (size_t s = 0; s < rows[r].size(); ++s)
       batch.example_keys[r * max_segments + s] = rows[r][s].key;
+  return batch;
+}
+
+namespace {
+
+struct Side {
+  int64_t Batch::*length;
+  int64_t Batch::*num_tokens;
+  std::vector<int64_t> Batch::*ids, Batch::*segment_ids, Batch::*positions;
+};
+constexpr Side kSides[] = {{&Batch::input_length, &Batch::num_input_tokens, &Batch::input_ids,
+                            &Batch::input_segment_ids, &Batch::input_positions},
+                           {&Batch::target_length, &Batch::num_target_tokens, &Batch::target_ids,
+                            &Batch::target_segment_ids, &Batch::target_positions}};
+
+void select_side(const Batch& batch, const Side& side, int64_t first, bool trims, Batch& part) {
+  const int64_t old_length = batch.*side.length;
+  const std::vector<int64_t>& segments = batch.*side.segment_ids;
+  const auto at = [&](int64_t row, int64_t i) {
+    return static_cast<size_t>((first + row) * old_length + i);
+  };
+  int64_t longest = 0;
+  for (int64_t row = 0; row < part.num_rows; ++row)
+    for (int64_t i = 0; i < old_length; ++i)
+      if (segments[at(row, i)] != 0) {
+        longest = std::max(longest, i + 1);
+        ++(part.*side.num_tokens);
+      }
+  const int64_t length = trims ? longest : old_length;
+  part.*side.length = length;
+  for (auto values : {side.ids, side.segment_ids, side.positions})
+    for (int64_t row = 0; row < part.num_rows; ++row) {
+      const auto begin = (batch.*values).begin() + static_cast<int64_t>(at(row, 0));
+      (part.*values).insert((part.*values).end(), begin, begin + length);
+    }
+}
+
+constexpr std::pair<const char*, int64_t Batch::*> kNumbers[] = {
+    {"num_rows", &Batch::num_rows},
+    {"input_length", &Batch::input_length},
+    {"target_length", &Batch::target_length},
+    {"max_segments", &Batch::max_segments},
+    {"num_examples", &Batch::num_examples},
+    {"num_input_tokens", &Batch::num_input_tokens},
+    {"num_target_tokens", &Batch::num_target_tokens}};
+constexpr std::pair<const char*, std::vector<int64_t> Batch::*> kArrays[] = {
+    {"input_ids", &Batch::input_ids},
+    {"input_segment_ids", &Batch::input_segment_ids},
+    {"input_positions", &Batch::input_positions},
+    {"target_ids", &Batch::target_ids},
+    {"target_segment_ids", &Batch::target_segment_ids},
+    {"target_positions", &Batch::target_positions}};
+
+}  // namespace
+
+Batch select_rows(const Batch& batch, int64_t first, int64_t count, bool trims) {
+  FLANMOE_ASSERT(first >= 0 && count >= 0 && first + count <= batch.num_rows);
+  Batch part;
+  part.num_rows = count;
+  for (const Side& side : kSides) select_side(batch, side, first, trims, part);
+  part.max_segments = batch.max_segments;
+  const auto keys = batch.example_keys.begin() + first * batch.max_segments;
+  part.example_keys.assign(keys, keys + count * batch.max_segments);
+  for (int64_t row = 0; row < count; ++row) {
+    int64_t num_segments = 0;  // of the side that has more of them
+    for (const Side& side : kSides)
+      for (int64_t i = 0; i < part.*side.length; ++i)
+        num_segments =
+            std::max(num_segments,
+                     (part.*side.segment_ids)[static_cast<size_t>(row * part.*side.length + i)]);
+    part.num_examples += num_segments;
+  }
+  return part;
+}
+
+Json to_json(const Batch& batch) {
+  Json json;
+  for (const auto& [name, number] : kNumbers) json[name] = batch.*number;
+  for (const auto& [name, array] : kArrays) json[name] = batch.*array;
+  json["example_keys"] = batch.example_keys;
+  return json;
+}
+
+Batch parse_batch(const Json& json, const std::string& where) {
+  Batch batch;
+  try {
+    for (const auto& [name, number] : kNumbers) batch.*number = json.at(name);
+    for (const auto& [name, array] : kArrays)
+      batch.*array = json.at(name).get<std::vector<int64_t>>();
+    batch.example_keys = json.at("example_keys").get<std::vector<uint64_t>>();
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorCode::CorruptFile, "[data] {}: {}", where, error.what());
+  }
+  const auto expect_size = [&](const char* name, size_t size, int64_t columns) {
+    if (static_cast<int64_t>(size) != batch.num_rows * columns)
+      fail(ErrorCode::CorruptFile, "[data] {}: {} has {} values, expected {} rows of {}", where,
+           name, size, batch.num_rows, columns);
+  };
+  for (const auto& [name, array] : kArrays)
+    expect_size(name, (batch.*array).size(),
+                name[0] == 'i' ? batch.input_length : batch.target_length);
+  expect_size("example_keys", batch.example_keys.size(), batch.max_segments);
   return batch;
 }
 

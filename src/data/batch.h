@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json_fwd.h"
 #include "data/packing.h"
 #include "data/tokenized_example.h"
 
@@ -63,6 +64,14 @@ void validate(const BatchConfig& config, const std::string& path);
 Batch make_batch(const std::vector<TokenizedExample>& examples);
 // Rows of several examples, segments in the order given.
 Batch make_packed_batch(const std::vector<std::vector<TokenizedExample>>& rows);
+
+// Rows `first` to `first + count` of a batch, as they stand (the statistics are left empty); with
+// `trims`, cut to the longest of them on both sides.
+Batch select_rows(const Batch& batch, int64_t first, int64_t count, bool trims);
+
+// A batch without its statistics, and back. Throws CorruptFile naming `where`.
+Json to_json(const Batch& batch);
+Batch parse_batch(const Json& json, const std::string& where);
 
 // Where a stream goes on: the row `row` of window `window`.
 struct Cursor {

@@ -61,8 +61,43 @@ nn::Stack make_stack(const ModelConfig& config, bool is_decoder, const at::Tenso
   return nn::Stack(stack_config(config, is_decoder), make, options, make_extra);
 }
 
-// 1 / (tokens of its segment) / (segments) of every real token.
-at::Tensor weigh_sequences(const nn::TokenLayout& layout, const at::TensorOptions& options) {
+int64_t count_segments(const nn::TokenLayout& layout) {
+  const at::Tensor segments = layout.segment_ids_BL.to(at::kCPU).contiguous();
+  const int64_t* segment = segments.const_data_ptr<int64_t>();
+  int64_t count = 0;
+  for (int64_t i = 0; i < segments.numel(); ++i) {
+    const bool is_first = i % layout.length == 0 || segment[i] != segment[i - 1];
+    count += segment[i] != 0 && is_first ? 1 : 0;
+  }
+  return count;
+}
+
+// What a mean over a part of a batch counts for in the mean over the whole.
+double find_share(const nn::AuxiliaryLoss& loss, const ModelConfig& config, const BatchSize& part,
+                  const BatchSize& whole) {
+  const auto share = [&](int64_t BatchSize::*size) {
+    return static_cast<double>(part.*size) / static_cast<double>(whole.*size);
+  };
+  const bool is_decoder = loss.layer.starts_with("decoder");
+  const moe::Config& moe = config.moe_of(is_decoder);
+  if (moe.padding == moe::PaddingRule::Counted) return share(&BatchSize::num_rows);
+  if (!loss.factors.empty() && moe.group == moe::RoutingGroup::Sequence)
+    return share(is_decoder ? &BatchSize::num_target_segments : &BatchSize::num_input_segments);
+  return share(is_decoder ? &BatchSize::num_target_tokens : &BatchSize::num_input_tokens);
+}
+
+void take_share(nn::Auxiliary& auxiliary, const ModelConfig& config, const BatchSize& part,
+                const BatchSize& whole) {
+  for (nn::AuxiliaryLoss& loss : auxiliary.losses) {
+    const double share = find_share(loss, config, part, whole);
+    loss.value = loss.value.mul(share);
+    if (!loss.factors.empty()) loss.factors.back() = loss.factors.back().mul(share);  // pooling
+  }
+}
+
+// 1 / (tokens of its segment) / (segments of the batch) of every real token, in fp32 (fp64).
+at::Tensor weigh_sequences(const nn::TokenLayout& layout, int64_t num_segments,
+                           const at::TensorOptions& options) {
   const at::Tensor segments = layout.segment_ids_BL.to(at::kCPU).contiguous();
   const int64_t* segment = segments.const_data_ptr<int64_t>();
   std::vector<int64_t> lengths, segment_of_token;
@@ -75,8 +110,7 @@ at::Tensor weigh_sequences(const nn::TokenLayout& layout, const at::TensorOption
     }
   std::vector<double> weights;
   for (const int64_t s : segment_of_token)
-    weights.push_back(1.0 / static_cast<double>(lengths[static_cast<size_t>(s)] *
-                                                static_cast<int64_t>(lengths.size())));
+    weights.push_back(1.0 / static_cast<double>(lengths[static_cast<size_t>(s)] * num_segments));
   return at::tensor(weights, options);
 }
 
@@ -216,18 +250,20 @@ LossOutput Model::loss(const ModelInput& input, nn::Context& context,
     hidden_ND = at::index_select(hidden_ND, 0, target_index_N);
     labels_N = at::index_select(labels_N, 0, target_index_N);
   }
+  const BatchSize part = measure(input), whole = options.whole.value_or(part);
   const auto weight_options =
       at::TensorOptions()
           .dtype(context.compute_dtype == at::kDouble ? at::kDouble : at::kFloat)
           .device(state_->device);
   const at::Tensor token_weight_N =
       options.normalisation == LossNormalisation::Tokens
-          ? at::full({output.num_target_tokens},
-                     1.0 / static_cast<double>(output.num_target_tokens), weight_options)
-          : weigh_sequences(input.decoder, weight_options);
+          ? at::full({part.num_target_tokens}, 1.0 / static_cast<double>(whole.num_target_tokens),
+                     weight_options)
+          : weigh_sequences(input.decoder, whole.num_target_segments, weight_options);
   const auto [cross_entropy, token_loss_N] = ops::linear_cross_entropy(
       state_->scale_output(hidden_ND), state_->output_weight().as(context.compute_dtype), labels_N,
       token_weight_N, {options.z_coefficient, options.label_smoothing});
+  if (options.whole) take_share(output.auxiliary, state_->config, part, whole);
   output.cross_entropy = cross_entropy.detach();
   output.token_loss_BM = at::zeros({input.labels_BM.numel()}, token_loss_N.options())
                              .index_copy(0, target_index_N, token_loss_N)
@@ -238,6 +274,14 @@ LossOutput Model::loss(const ModelInput& input, nn::Context& context,
     if (auxiliary.coefficient != 0)
       output.loss = output.loss.add(auxiliary.value, auxiliary.coefficient);
   return output;
+}
+
+BatchSize measure(const ModelInput& input) {
+  return {.num_rows = input.encoder.num_rows,
+          .num_input_tokens = input.encoder.num_real_tokens(),
+          .num_target_tokens = input.decoder.num_real_tokens(),
+          .num_input_segments = count_segments(input.encoder),
+          .num_target_segments = count_segments(input.decoder)};
 }
 
 namespace {

@@ -30,10 +30,26 @@ struct ModelInput {
   nn::TokenLayout decoder;
 };
 
+// What the means of a loss are taken over.
+struct BatchSize {
+  int64_t num_rows = 0;
+  int64_t num_input_tokens = 0, num_target_tokens = 0;  // real ones
+  int64_t num_input_segments = 0, num_target_segments = 0;
+};
+BatchSize measure(const ModelInput& input);
+
 struct LossOptions {
   double z_coefficient = 0.0;    // of the output logits
   double label_smoothing = 0.0;  // ops::CrossEntropyRule
   LossNormalisation normalisation = LossNormalisation::Tokens;
+  // Size of the batch that these rows are a part of: losses and gradients are then the part's share
+  // of those of the batch, so that they add up to it. None: the rows are the batch.
+  //
+  // A router's z-loss is a mean over tokens, its load-balance loss over groups: where a group is a
+  // sequence these add up to those of the batch too. Where a group is a batch or group_size tokens,
+  // a part has groups of its own (which also share out its capacity), and their losses are weighted
+  // by tokens.
+  std::optional<BatchSize> whole;
 };
 
 struct LossOutput {

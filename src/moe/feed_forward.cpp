@@ -115,9 +115,10 @@ nn::FeedForwardOutput FeedForward::forward(const at::Tensor& x_BLD,
   }
 
   at::Tensor router_input_ND = to_router_input(x_ND);
-  if (context.is_training && config_.jitter > 0) {
+  const double jitter = context.regularisation.jitter.value_or(config_.jitter);
+  if (context.is_training && jitter > 0) {
     router_input_ND =
-        ops::jitter(router_input_ND, config_.jitter,
+        ops::jitter(router_input_ND, jitter,
                     {context.noise_key(RandomPurpose::RouterJitter, site_).state(), token_keys_N});
     if (config_.jitters_experts) x_ND = router_input_ND.to(x_ND.scalar_type());
   }
@@ -159,9 +160,9 @@ at::Tensor FeedForward::run_experts(const at::Tensor& x_AD, const ops::Routing& 
                                                                    routing.expert_offsets))
                   : ops::relu(hidden_AF);
   if (context.is_training)
-    hidden_AF =
-        ops::dropout(hidden_AF, config_.expert_dropout_rate,
-                     {context.noise_key(RandomPurpose::Dropout, site_).state(), token_keys_A});
+    hidden_AF = ops::dropout(
+        hidden_AF, context.regularisation.expert_dropout_rate.value_or(config_.expert_dropout_rate),
+        {context.noise_key(RandomPurpose::Dropout, site_).state(), token_keys_A});
   return ops::grouped_matmul(hidden_AF, wo_EDF_.as(dtype), routing.expert_offsets);
 }
 

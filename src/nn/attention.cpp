@@ -37,9 +37,10 @@ at::Tensor Attention::attend(const at::Tensor& q, const at::Tensor& k, const at:
     }
   }
   std::optional<ops::AttentionDropout> dropout;
-  if (context.is_training && config_.dropout_rate > 0)
+  const double rate = context.regularisation.dropout_rate.value_or(config_.dropout_rate);
+  if (context.is_training && rate > 0)
     dropout = ops::AttentionDropout{
-        config_.dropout_rate,
+        rate,
         {context.noise_key(RandomPurpose::Dropout, site_).state(), context.tokens->token_keys_BL}};
   at::Tensor output = ops::attention(q, k, v, bias_HQK, mask, dropout);
   return o_.forward(output.reshape({q.size(0), q.size(1), config_.num_heads * config_.d_kv}),

@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,21 @@ class RoutingSink {
   virtual void record(const std::string& layer, const ops::Routing& routing) = 0;
 };
 
+// Takes the residual stream of a pass as it stands before the first block ("encoder.input"), behind
+// every sublayer ("encoder.block.1.layer.0") and at the end ("encoder.final_layer_norm").
+class ActivationSink {
+ public:
+  virtual ~ActivationSink() = default;
+  virtual void record(const std::string& place, const at::Tensor& x_BLD) = 0;
+};
+
+// Rates of training that take the place of those in the model's config.
+struct Regularisation {
+  std::optional<double> dropout_rate;         // all but inside experts
+  std::optional<double> expert_dropout_rate;  // of the activated value inside experts
+  std::optional<double> jitter;               // of the router's input
+};
+
 // A loss besides cross-entropy that a module asks for; the training loss adds coefficient * value.
 struct AuxiliaryLoss {
   std::string name;  // "load_balance_loss", "z_loss"
@@ -69,6 +85,7 @@ struct Context {
   at::ScalarType compute_dtype = at::kFloat;  // parameters are cast to it where they are used
   uint64_t seed = 0;                          // with `step`, the key of all noise
   int64_t step = 0;
+  Regularisation regularisation;
   const TokenLayout* tokens = nullptr;         // of the stack that computes
   at::Tensor token_ids_BL;                     // int64, the stack's input
   const TokenLayout* memory_tokens = nullptr;  // of the encoder's output, in a decoder
@@ -79,6 +96,7 @@ struct Context {
                                    // computes the rest anew (ops::recompute)
   KvCache* cache = nullptr;        // none: the whole sequence at once
   RoutingSink* routing_sink = nullptr;
+  ActivationSink* activation_sink = nullptr;
   std::vector<std::string> adapter_of_row;  // name of the adapter each row uses; empty: the base
   at::Tensor sentence_vector_BD;            // for sentence-level routing
 

@@ -29,7 +29,7 @@ FeedForwardOutput DenseFeedForward::forward(const at::Tensor& x_BLD, const Conte
   }
   if (context.is_training)
     hidden = ops::dropout(
-        hidden, config_.dropout_rate,
+        hidden, context.regularisation.dropout_rate.value_or(config_.dropout_rate),
         {context.noise_key(RandomPurpose::Dropout, site_).state(), context.tokens->token_keys_BL});
   return {wo_.forward(hidden, context), {}};
 }

@@ -65,10 +65,18 @@ Stack::Stack(const StackConfig& config, const MakeFeedForward& make_feed_forward
 
 Stack::~Stack() = default;
 
+namespace {
+
+void tell(const Context& context, const std::string& place, const at::Tensor& x_BLD) {
+  if (context.activation_sink) context.activation_sink->record(place, x_BLD);
+}
+
+}  // namespace
+
 at::Tensor Stack::drop(const at::Tensor& x, uint64_t site, const Context& context) const {
   if (!context.is_training) return x;
   return ops::dropout(
-      x, config_.dropout_rate,
+      x, context.regularisation.dropout_rate.value_or(config_.dropout_rate),
       {context.noise_key(RandomPurpose::Dropout, site).state(), context.tokens->token_keys_BL});
 }
 
@@ -76,7 +84,7 @@ at::Tensor Stack::add_dropped(const at::Tensor& residual, const at::Tensor& x, u
                               const Context& context) const {
   if (!context.is_training) return at::add(residual, x);
   return ops::add_dropout(
-      residual, x, config_.dropout_rate,
+      residual, x, context.regularisation.dropout_rate.value_or(config_.dropout_rate),
       {context.noise_key(RandomPurpose::Dropout, site).state(), context.tokens->token_keys_BL});
 }
 
@@ -91,15 +99,19 @@ at::Tensor Stack::run_block(size_t index, at::Tensor x_BLD, const at::Tensor& bi
                       block.self_attention.forward_self(block.self_norm.forward(x_BLD), bias_HQK,
                                                         config_.is_decoder, context, layer),
                       block.self_site, context);
-  if (block.cross_attention)
+  tell(context, block.name + ".layer.0", x_BLD);
+  if (block.cross_attention) {
     x_BLD = add_dropped(x_BLD,
                         block.cross_attention->forward_cross(block.cross_norm->forward(x_BLD),
                                                              memory_BKD, context, layer),
                         block.cross_site, context);
+    tell(context, block.name + ".layer.1", x_BLD);
+  }
   for (const FeedForwardSublayer& sublayer : block.feed_forwards) {
     FeedForwardOutput output =
         sublayer.feed_forward->forward(sublayer.norm.forward(x_BLD), context);
     x_BLD = add_dropped(x_BLD, output.output, sublayer.site, context);
+    tell(context, sublayer.name, x_BLD);
     if (auxiliary) auxiliary->append(std::move(output.auxiliary));
   }
   return x_BLD;
@@ -127,7 +139,10 @@ at::Tensor Stack::run_recomputed_block(size_t index, const at::Tensor& x_BLD,
   const auto is_first = std::make_shared<bool>(true);
   const auto run = [this, index, kept, found, is_first](const std::vector<at::Tensor>& inputs) {
     Context context = kept->context;
-    if (!*is_first) context.routing_sink = nullptr;
+    if (!*is_first) {
+      context.routing_sink = nullptr;
+      context.activation_sink = nullptr;
+    }
     *is_first = false;
     Auxiliary losses;
     std::vector<at::Tensor> outputs{
@@ -161,13 +176,16 @@ at::Tensor Stack::forward(at::Tensor x_BLD, const at::Tensor& memory_BKD, const 
                                   !config_.is_decoder, config_.max_distance);
   const auto kept = context.recomputes_blocks && !cache ? std::make_shared<Kept>(context) : nullptr;
   x_BLD = drop(x_BLD, input_site_, context);
+  tell(context, config_.name + ".input", x_BLD);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     if (block_inputs) block_inputs->push_back(x_BLD);
     x_BLD = kept ? run_recomputed_block(i, x_BLD, bias_HQK, memory_BKD, kept, auxiliary)
                  : run_block(i, x_BLD, bias_HQK, memory_BKD, context, auxiliary);
   }
   if (cache) cache->advance(length);
-  return drop(final_layer_norm_.forward(x_BLD), output_site_, context);
+  x_BLD = drop(final_layer_norm_.forward(x_BLD), output_site_, context);
+  tell(context, config_.name + ".final_layer_norm", x_BLD);
+  return x_BLD;
 }
 
 void Stack::collect(Parameters& parameters) const {

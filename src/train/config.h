@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,7 @@ struct Config {
   double label_smoothing = 0.0;
   model::LossNormalisation loss_normalisation = model::LossNormalisation::Tokens;
   OnNonFinite on_non_finite = OnNonFinite::Stop;
+  std::optional<double> dropout_rate, expert_dropout_rate, jitter;  // none: as the model's config
 
   int64_t log_every = 1;
   bool writes_tensorboard = true;
@@ -121,6 +123,12 @@ struct Config {
       "tokens: mean over target tokens; sequences: mean over examples of their means");
     v("on_non_finite", on_non_finite,
       "a loss or gradient that is not finite: stop, or skip the step and count it");
+    v("dropout_rate", dropout_rate, "dropout of this stage; not given: that of the model");
+    v("expert_dropout_rate", expert_dropout_rate,
+      "dropout inside the experts; not given: that of the model");
+    v("jitter", jitter,
+      "the router's input is multiplied by U(1 - jitter, 1 + jitter); not given: as the model has "
+      "it");
     v("log_every", log_every, "steps between lines of metrics.jsonl");
     v("writes_tensorboard", writes_tensorboard, "TensorBoard event files beside metrics.jsonl");
     v("checkpoint_every", checkpoint_every, "steps between checkpoints; 0: no such rule");

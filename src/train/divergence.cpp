@@ -1,12 +1,23 @@
 #include "train/divergence.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/isfinite.h>
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "train/gradients.h"
+#include "train/model_input.h"
+#include "train/parameter_sets.h"
+#include "train/step.h"
 
 namespace flanmoe::train {
 namespace {
+
+constexpr int64_t kFormat = 1;
 
 std::string list_keys(const data::Batch& batch) {
   constexpr int64_t kMaxShown = 8;
@@ -20,22 +31,116 @@ std::string list_keys(const data::Batch& batch) {
   return text;
 }
 
-}  // namespace
+class FiniteWatch final : public nn::ActivationSink {
+ public:
+  void record(const std::string& place, const at::Tensor& x_BLD) override {
+    if (first_.empty() && !at::isfinite(x_BLD).all().item<bool>()) first_ = place;
+  }
+  const std::string& first() const { return first_; }
 
-void fail_on_loss(double loss, const nn::Parameters& parameters, const data::Batch& batch,
-                  int64_t step) {
-  const std::string name = find_non_finite_value(parameters);
-  const std::string cause = name.empty()
-                                ? "every parameter is finite"
-                                : "parameter '" + name + "' has a value that is not finite";
-  fail(ErrorCode::NonFinite, "[train] the loss is {} at step {}: {} (example keys {})", loss, step,
-       cause, list_keys(batch));
+ private:
+  std::string first_;
+};
+
+// "": every place is finite, so it is in the logits or the loss.
+std::string find_bad_activation(const model::Model& model, const Replay& replay) {
+  const at::NoGradGuard no_grad;
+  FiniteWatch watch;
+  nn::Context context = make_training_context(replay.config, replay.step);
+  context.activation_sink = &watch;
+  const model::ModelInput input = to_model_input(replay.batch, model.config(), model.device());
+  const at::Tensor encoded = model.encode(input.input_ids_BL, input.encoder, context);
+  model.decode(input.decoder_input_ids_BM, input.decoder, encoded, input.encoder, context);
+  return watch.first();
 }
 
-void fail_on_gradient(const nn::Parameters& trained, const data::Batch& batch, int64_t step) {
-  fail(ErrorCode::NonFinite,
-       "[train] the gradient of parameter '{}' is not finite at step {} (example keys {})",
-       find_non_finite_gradient(trained), step, list_keys(batch));
+}  // namespace
+
+Divergence diagnose(const model::Model& model, const nn::Parameters& trained, const Replay& replay,
+                    double loss) {
+  Divergence divergence{.step = replay.step, .loss = loss};
+  divergence.bad_weight = find_non_finite_value(model.parameters());
+  if (std::isfinite(loss))
+    divergence.bad_gradient = find_non_finite_gradient(trained);
+  else
+    divergence.bad_activation = find_bad_activation(model, replay);
+  return divergence;
+}
+
+std::string describe(const Divergence& divergence, const data::Batch& batch) {
+  std::string text;
+  if (!divergence.bad_gradient.empty()) {
+    text = fmt::format("the gradient of parameter '{}' is not finite at step {}",
+                       divergence.bad_gradient, divergence.step);
+  } else {
+    text = fmt::format("the loss is {} at step {}: ", divergence.loss, divergence.step);
+    text += divergence.bad_weight.empty()
+                ? "every parameter is finite"
+                : "parameter '" + divergence.bad_weight + "' has a value that is not finite";
+    text += divergence.bad_activation.empty()
+                ? ", and so is every layer's output: it is in the logits"
+                : ", the first output that is not is that of " + divergence.bad_activation;
+  }
+  return text + " (example keys " + list_keys(batch) + ")";
+}
+
+void save_replay(const std::string& path, const model::LoadedModel& loaded, Optimizer& optimizer,
+                 const Replay& replay, const Divergence& divergence) {
+  make_folders(path.substr(0, path.rfind('/')));
+  AtomicFolder folder(path);
+  model::save_model(folder.path() + "/model", *loaded.model, loaded.tokenizer.get());
+  checkpoint::save_safetensors(folder.path() + "/" + model::kOptimizerFile, optimizer.state());
+  write_file_atomically(folder.path() + "/config.toml", to_toml(to_config_node(replay.config)));
+  // not-a-number has no spelling in JSON
+  const Json found{{"loss", fmt::format("{}", divergence.loss)},
+                   {"bad_weight", divergence.bad_weight},
+                   {"bad_activation", divergence.bad_activation},
+                   {"bad_gradient", divergence.bad_gradient}};
+  const Json json{{"format", kFormat},
+                  {"step", replay.step},
+                  {"optimizer_step", replay.optimizer_step},
+                  {"learning_rate", replay.learning_rate},
+                  {"found", found},
+                  {"batch", data::to_json(replay.batch)}};
+  write_file_atomically(folder.path() + "/replay.json", json.dump() + "\n");
+  folder.commit();
+}
+
+Replay load_replay(const std::string& folder) {
+  const std::string path = folder + "/replay.json";
+  if (!is_file(path))
+    fail(ErrorCode::NotFound, "[replay] no {}: expected the folder OUT/divergence/step-N of a run",
+         path);
+  const Json json = load_json(path);
+  Replay replay;
+  try {
+    if (json.at("format") != kFormat)
+      fail(ErrorCode::Unsupported, "[replay] {} has format {}, expected {}", path,
+           json.at("format").dump(), kFormat);
+    replay.step = json.at("step");
+    replay.optimizer_step = json.at("optimizer_step");
+    replay.learning_rate = json.at("learning_rate");
+    replay.batch = data::parse_batch(json.at("batch"), path);
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorCode::CorruptFile, "[replay] {}: {}", path, error.what());
+  }
+  parse_config(load_toml(folder + "/config.toml"), "", replay.config);
+  return replay;
+}
+
+ReplayResult run_replay(const model::Model& model, const Replay& replay) {
+  const Selection selection(model.parameters(), replay.config);
+  clear_gradients(model.parameters());
+  nn::Context context = make_training_context(replay.config, replay.step);
+  ReplayResult result;
+  result.losses = compute_gradients(model, replay.batch, replay.config, context);
+  const double loss = result.losses.front().second;
+  for (const nn::Parameter& parameter : selection.trained())
+    if (parameter.tensor.grad().defined())
+      result.gradients.push_back({parameter.name, compute_gradient_norm({parameter})});
+  result.divergence = diagnose(model, selection.trained(), replay, loss);
+  clear_gradients(model.parameters());
+  return result;
 }
 
 }  // namespace flanmoe::train

@@ -23,6 +23,7 @@ void Counts::add(const Counts& other) {
   num_target_tokens += other.num_target_tokens;
   num_cut_inputs += other.num_cut_inputs;
   num_cut_targets += other.num_cut_targets;
+  num_skipped_steps += other.num_skipped_steps;
   train_flops += other.train_flops;
 }
 
@@ -33,13 +34,14 @@ Json to_json(const Counts& counts) {
           {"target_tokens", counts.num_target_tokens},
           {"cut_inputs", counts.num_cut_inputs},
           {"cut_targets", counts.num_cut_targets},
+          {"skipped_steps", counts.num_skipped_steps},
           {"train_flops", counts.train_flops}};
 }
 
 Counts parse_counts(const Json& json) {
   return {json.at("step"),          json.at("examples"),   json.at("input_tokens"),
           json.at("target_tokens"), json.at("cut_inputs"), json.at("cut_targets"),
-          json.at("train_flops")};
+          json.at("skipped_steps"), json.at("train_flops")};
 }
 
 StepValues read_losses(const model::LossOutput& output) {
@@ -75,6 +77,10 @@ void Window::add_seconds(double seconds, double data_wait_s, const Counts& of_st
   timed_steps_ += static_cast<double>(of_step.step);
   timed_tokens_ += static_cast<double>(of_step.num_input_tokens + of_step.num_target_tokens);
   timed_flops_ += of_step.train_flops;
+}
+
+bool Window::has(const std::string& name) const {
+  return find_name(sums_, name) < sums_.size();
 }
 
 double Window::mean(const std::string& name) const {

@@ -18,6 +18,7 @@ struct Counts {
   int64_t num_target_tokens = 0;
   int64_t num_cut_inputs = 0;  // examples whose input was longer than batch.input_length
   int64_t num_cut_targets = 0;
+  int64_t num_skipped_steps = 0;  // whose loss or gradient was not finite
   double train_flops = 0;
 
   void add(const Counts& other);
@@ -36,6 +37,8 @@ class Window {
   void add(const StepValues& values);
   // What the clock says of a step: how long it took, and how long of that it waited for data.
   void add_seconds(double seconds, double data_wait_s, const Counts& of_step);
+  bool has(const std::string& name) const;
+  bool is_empty() const { return sums_.empty(); }
   double mean(const std::string& name) const;  // 0 where there is none
   // The line without expert statistics.
   Json to_line(const Counts& counts, double learning_rate) const;

@@ -35,7 +35,11 @@ Json to_json(const Result& result) {
           {"num_target_tokens", result.num_target_tokens},
           {"wall_s", result.wall_s},
           {"final_loss", result.final_loss},
-          {"num_trained_parameters", result.num_trained_parameters}};
+          {"num_trained_parameters", result.num_trained_parameters},
+          {"num_skipped_steps", result.num_skipped_steps},
+          {"ended_by", result.ended_by},
+          {"model_step", result.model_step},
+          {"evaluation", result.evaluation}};
 }
 
 Result parse_result(const Json& json) {
@@ -48,6 +52,11 @@ Result parse_result(const Json& json) {
   result.wall_s = json.at("wall_s");
   result.final_loss = json.at("final_loss");
   result.num_trained_parameters = json.at("num_trained_parameters");
+  result.num_skipped_steps = json.at("num_skipped_steps");
+  result.ended_by = json.at("ended_by");
+  result.model_step = json.at("model_step");
+  for (const auto& [name, value] : json.at("evaluation").items())
+    if (value.is_number()) result.evaluation[name] = value;
   return result;
 }
 
@@ -137,7 +146,9 @@ std::optional<Progressed> StageFolder::load_checkpoint(model::LoadedModel& loade
                       {cursor.at("window"), cursor.at("row")},
                       saved.at("metrics_bytes"),
                       saved.at("window"),
-                      saved.at("experts")};
+                      saved.at("experts"),
+                      saved.at("best_step"),
+                      saved.at("extra")};
   });
   fill_model(loaded, checkpoint_path() + "/model");
   optimizer.load_state(checkpoint::load_safetensors(checkpoint_path() + "/optimizer.safetensors"));
@@ -157,8 +168,27 @@ void StageFolder::save_checkpoint(const model::LoadedModel& loaded, Optimizer& o
   trainer.update(identity_json());
   trainer["window"] = progressed.window;
   trainer["experts"] = progressed.experts;
+  trainer["best_step"] = progressed.best_step;
+  trainer["extra"] = progressed.extra;
   write_file_atomically(folder.path() + "/trainer.json", trainer.dump(1) + "\n");
   folder.commit();
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(out_ + "/best", ignored))
+    if (entry.path() != best_path(progressed.best_step))
+      std::filesystem::remove_all(entry.path(), ignored);
+}
+
+std::string StageFolder::best_path(int64_t step) const {
+  return fmt::format("{}/best/step-{}", out_, step);
+}
+
+void StageFolder::save_best(const model::LoadedModel& loaded, int64_t step) const {
+  make_folders(out_ + "/best");
+  model::save_model(best_path(step), *loaded.model, loaded.tokenizer.get());
+}
+
+void StageFolder::load_best(model::LoadedModel& loaded, int64_t step) const {
+  fill_model(loaded, best_path(step));
 }
 
 void StageFolder::save_finished(const model::LoadedModel& loaded, const Result& result,
@@ -171,6 +201,7 @@ void StageFolder::save_finished(const model::LoadedModel& loaded, const Result& 
                     add);
   std::error_code ignored;
   std::filesystem::remove_all(checkpoint_path(), ignored);
+  std::filesystem::remove_all(out_ + "/best", ignored);
 }
 
 }  // namespace flanmoe::train

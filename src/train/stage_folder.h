@@ -28,6 +28,8 @@ struct Progressed {
   int64_t metrics_bytes = 0;
   Json window = Json::array();   // unfinished metrics
   Json experts = Json::array();  // unfinished expert statistics
+  int64_t best_step = 0;         // whose model is the best evaluated one; 0: none yet
+  Json extra = Json::object();   // what else the loop carries over a stop, by name
 };
 
 class StageFolder {
@@ -49,12 +51,18 @@ class StageFolder {
   // The old checkpoint stays whole until the new one is. Throws Io.
   void save_checkpoint(const model::LoadedModel& loaded, Optimizer& optimizer,
                        const Progressed& progressed) const;
+  // The model as it stands, in best/step-N; earlier ones go when a checkpoint is saved that does
+  // not name them. Throws Io.
+  void save_best(const model::LoadedModel& loaded, int64_t step) const;
+  // Puts the weights of the best model into `loaded`.
+  void load_best(model::LoadedModel& loaded, int64_t step) const;
   // `add`: as in model::save_model().
   void save_finished(const model::LoadedModel& loaded, const Result& result,
                      const std::function<void(const std::string& folder)>& add = {}) const;
 
  private:
   Json identity_json() const;
+  std::string best_path(int64_t step) const;
   void check_identity(const Json& saved, const std::string& path) const;
 
   std::string out_;

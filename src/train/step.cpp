@@ -14,6 +14,18 @@ int64_t mean_length(int64_t num_tokens, int64_t num_examples) {
                       static_cast<double>(std::max<int64_t>(1, num_examples)));
 }
 
+// Shares of one loss, each by its name.
+void add_values(StepValues& sums, const StepValues& values) {
+  for (const auto& [name, value] : values) {
+    const auto found = std::find_if(sums.begin(), sums.end(),
+                                    [&](const auto& entry) { return entry.first == name; });
+    if (found == sums.end())
+      sums.emplace_back(name, value);
+    else
+      found->second += value;
+  }
+}
+
 }  // namespace
 
 Counts count_batch(const data::Batch& batch, const model::ModelConfig& config) {
@@ -36,22 +48,33 @@ nn::Context make_training_context(const Config& config, int64_t step) {
   context.seed = static_cast<uint64_t>(config.seed);
   context.step = step;
   context.recomputes_blocks = config.recompute == Recompute::Blocks;
+  context.regularisation = {config.dropout_rate, config.expert_dropout_rate, config.jitter};
   return context;
 }
 
 StepValues compute_gradients(const model::Model& model, const data::Batch& batch,
-                             const Config& config, int64_t step, ExpertStatistics& experts) {
-  nn::Context context = make_training_context(config, step);
-  if (model.config().is_sparse()) context.routing_sink = &experts;
-  const model::ModelInput input = to_model_input(batch, model.config(), model.device());
-  const model::LossOutput output =
-      model.loss(input, context,
-                 {.z_coefficient = config.logit_z_coefficient,
-                  .label_smoothing = config.label_smoothing,
-                  .normalisation = config.loss_normalisation});
-  StepValues values = read_losses(output);
-  if (std::isfinite(values.front().second) && output.loss.requires_grad()) output.loss.backward();
-  return values;
+                             const Config& config, nn::Context& context) {
+  model::LossOptions options{.z_coefficient = config.logit_z_coefficient,
+                             .label_smoothing = config.label_smoothing,
+                             .normalisation = config.loss_normalisation};
+  const int64_t num_parts = std::min(config.accumulation_steps, batch.num_rows);
+  if (num_parts > 1)
+    options.whole = model::measure(to_model_input(batch, model.config(), model.device()));
+  StepValues sums;
+  for (int64_t part = 0; part < num_parts; ++part) {
+    const int64_t first = part * batch.num_rows / num_parts,
+                  end = (part + 1) * batch.num_rows / num_parts;
+    const model::LossOutput output = model.loss(
+        to_model_input(num_parts > 1 ? data::select_rows(batch, first, end - first,
+                                                         !model.config().counts_padding())
+                                     : batch,
+                       model.config(), model.device()),
+        context, options);
+    add_values(sums, read_losses(output));
+    if (!std::isfinite(sums.front().second)) return sums;
+    if (output.loss.requires_grad()) output.loss.backward();
+  }
+  return sums;
 }
 
 }  // namespace flanmoe::train

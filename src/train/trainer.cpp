@@ -14,6 +14,7 @@
 #include "train/expert_statistics.h"
 #include "train/gradients.h"
 #include "train/metrics.h"
+#include "train/monitor.h"
 #include "train/optimizer_state.h"
 #include "train/parameter_sets.h"
 #include "train/schedule.h"
@@ -29,9 +30,13 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-void check_job(const Job& job) {
+void check_job(const Config& config, const Job& job) {
   if (job.out.empty()) fail(ErrorCode::InvalidArgument, "[train] no output folder");
   if (!job.draw) fail(ErrorCode::InvalidArgument, "[train] no data");
+  if (config.evaluate_every > 0 && !job.evaluate)
+    fail(ErrorCode::InvalidArgument,
+         "[train] evaluate_every is {}, but there is nothing to evaluate on",
+         config.evaluate_every);
 }
 
 // A bar over the steps or, where those are not known, over the FLOPs to be spent.
@@ -63,6 +68,7 @@ class Loop {
         folder_(folder),
         selection_(selection),
         budget_(config),
+        monitor_(config.monitor, config.patience),
         optimizer_(make_optimizer(selection.trained(), config.optimizer)) {}
 
   Result run() {
@@ -71,24 +77,36 @@ class Loop {
     clear_gradients(loaded_.model->parameters());
     set_gradient_dtypes(selection_.trained(), config_);
     StageProgress progress(budget_, job_.label);
-    while (!is_done(counts_)) {
+    evaluate_if_due();  // which an interrupt may have put off
+    while (!ended_by(counts_)) {
       run_step();
       progress.update(counts_, loss_);
       if (job_.after_step) job_.after_step(counts_.step);
-      const bool is_interrupt = is_interrupted() && !is_done(counts_);
+      evaluate_if_due();
+      const bool is_interrupt = is_interrupted() && (is_evaluation_due() || !ended_by(counts_));
       if (is_interrupt || is_checkpoint_due()) save();
-      if (is_interrupt)
-        fail(ErrorCode::Interrupted, "[train] stopped at step {}; continue with --resume", where());
+      if (is_interrupt) fail_interrupted();
     }
+    evaluate_if_due();  // where the clock ran out behind the last step
     return finish(wall_s());
   }
 
  private:
   double wall_s() const { return earlier_wall_s_ + seconds_since(start_); }
-  bool is_done(const Counts& counts) const { return budget_.spent(counts, wall_s()).has_value(); }
+  std::optional<EndedBy> ended_by(const Counts& counts) const {
+    if (const auto spent = budget_.spent(counts, wall_s())) return spent;
+    if (monitor_.is_exhausted() && !is_evaluation_due()) return EndedBy::Patience;
+    return std::nullopt;
+  }
   bool is_checkpoint_due() const {
     return config_.checkpoint_every > 0 && counts_.step % config_.checkpoint_every == 0 &&
-           !is_done(counts_);
+           !ended_by(counts_);
+  }
+  // Every evaluate_every steps, and when the budget is spent.
+  bool is_evaluation_due() const {
+    return config_.evaluate_every > 0 && counts_.step > 0 && monitor_.last_step() != counts_.step &&
+           (counts_.step % config_.evaluate_every == 0 ||
+            budget_.spent(counts_, wall_s()).has_value());
   }
 
   std::string where() const { return budget_.describe(counts_, wall_s()); }
@@ -106,6 +124,9 @@ class Loop {
         window_ = Window::parse(progressed->window);
         experts_.restore(progressed->experts);
         metrics_bytes = progressed->metrics_bytes;
+        earlier_wall_s_ = progressed->extra.at("wall_s");
+        num_skipped_in_a_row_ = progressed->extra.at("num_skipped_in_a_row");
+        monitor_.restore(progressed->extra.at("monitor"));
         log::info("[train] resumed at step {} ({})", where(), folder_.checkpoint_path());
       }
     }
@@ -128,39 +149,96 @@ class Loop {
 
   void run_step() {
     const auto start = Clock::now();
-    const model::Model& model = *loaded_.model;
     const data::Prefetcher::Item item = batches_->next();
-    const data::Batch& batch = item.batch;
-    const Counts of_step = count_batch(batch, model.config());
+    const Counts of_step = count_batch(item.batch, loaded_.model->config());
     Counts after = counts_;
     after.add(of_step);
-    const bool is_logged = after.step % config_.log_every == 0 || is_done(after);
-
-    experts_.begin_step(is_logged);
-    StepValues values = compute_gradients(model, batch, config_, after.step, experts_);
-    if (const double loss = values.front().second; !std::isfinite(loss))
-      fail_on_loss(loss, model.parameters(), batch, after.step);
-    const double norm = compute_gradient_norm(selection_.trained());
-    if (!std::isfinite(norm)) fail_on_gradient(selection_.trained(), batch, after.step);
-    values.emplace_back("gradient_norm", norm);
-    values.emplace_back("input_fill", batch.statistics.input_fill());
-    values.emplace_back("target_fill", batch.statistics.target_fill());
-    values.emplace_back("closing_fill", batch.statistics.closing_fill());
-    warn_about_missing_gradients(after.step);
+    const bool is_logged = after.step % config_.log_every == 0 || ended_by(after);
     const double learning_rate = learning_rate_at(
         {.step = after.step, .fraction = budget_.fraction(counts_, wall_s())}, config_);
-    optimizer_->step(first_step_ + after.step, learning_rate,
-                     compute_clip_scale(norm, config_.max_gradient_norm));
-    clear_gradients(selection_.trained());
+
+    StepValues values = update(item.batch, after.step, learning_rate, is_logged);
+    const bool is_skipped = values.empty();
+    if (!is_skipped) loss_ = values.front().second;
+    after.num_skipped_steps += is_skipped ? 1 : 0;
+    num_skipped_in_a_row_ = is_skipped ? num_skipped_in_a_row_ + 1 : 0;
+    values.emplace_back("input_fill", item.batch.statistics.input_fill());
+    values.emplace_back("target_fill", item.batch.statistics.target_fill());
+    values.emplace_back("closing_fill", item.batch.statistics.closing_fill());
 
     counts_ = after;
     cursor_ = item.next;
     if (num_timed_steps_++ > 0) later_data_wait_s_ += item.wait_s;
-    loss_ = values.front().second;
     experts_.watch(counts_.step);
     window_.add(values);
     window_.add_seconds(seconds_since(start), item.wait_s, of_step);
     if (is_logged) write_metrics(learning_rate);
+  }
+
+  // Forward, backward and the optimizer's update. The losses and gradient_norm; nothing where the
+  // step is skipped.
+  StepValues update(const data::Batch& batch, int64_t step, double learning_rate, bool is_logged) {
+    const model::Model& model = *loaded_.model;
+    nn::Context context = make_training_context(config_, step);
+    if (model.config().is_sparse()) context.routing_sink = &experts_;
+    experts_.begin_step(is_logged);
+    StepValues values = compute_gradients(model, batch, config_, context);
+    const double loss = values.front().second,
+                 norm = std::isfinite(loss) ? compute_gradient_norm(selection_.trained()) : loss;
+    if (!std::isfinite(norm)) {
+      handle_divergence({config_, step, first_step_ + step, learning_rate, batch}, loss);
+      return {};
+    }
+    values.emplace_back("gradient_norm", norm);
+    warn_about_missing_gradients(step);
+    optimizer_->step(first_step_ + step, learning_rate,
+                     compute_clip_scale(norm, config_.max_gradient_norm));
+    clear_gradients(selection_.trained());
+    return values;
+  }
+
+  // Returns where the step is to be skipped.
+  void handle_divergence(const Replay& replay, double loss) {
+    const Divergence divergence = diagnose(*loaded_.model, selection_.trained(), replay, loss);
+    clear_gradients(loaded_.model->parameters());
+    std::string text = train::describe(divergence, replay.batch);
+    if (config_.on_non_finite == OnNonFinite::Skip) {
+      if (num_skipped_in_a_row_ + 1 < kMaxSkippedInARow) {
+        log::warn("[train] {}; the step is skipped", text);
+        return;
+      }
+      text += fmt::format("; it is the {}th step in a row", kMaxSkippedInARow);
+    }
+    const std::string folder = fmt::format("{}/divergence/step-{}", job_.out, replay.step);
+    try {
+      save_replay(folder, loaded_, *optimizer_, replay, divergence);
+    } catch (const Error& error) {
+      fail(ErrorCode::NonFinite, "[train] {}; it could not be saved for replay: {}", text,
+           error.what());
+    }
+    fail(ErrorCode::NonFinite, "[train] {}; run it again with: flanmoe replay {}", text, folder);
+  }
+
+  void evaluate_if_due() {
+    if (!is_evaluation_due() || is_interrupted()) return;
+    EvaluationValues values;
+    try {
+      values = job_.evaluate(counts_.step);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::Interrupted) throw;
+      save();  // the evaluation is made when the run goes on
+      fail_interrupted();
+    }
+    const bool is_best = monitor_.add(counts_.step, values);
+    metrics_->append(Json{{"step", counts_.step}, {"evaluation", values}}.dump());
+    std::string text;
+    for (const auto& [name, value] : values) text += fmt::format(", {} {:.4f}", name, value);
+    log::info("[train] step {}{}{}", counts_.step, text, is_best ? " (best)" : "");
+    if (is_best && config_.keeps_best) folder_.save_best(loaded_, counts_.step);
+  }
+
+  [[noreturn]] void fail_interrupted() const {
+    fail(ErrorCode::Interrupted, "[train] stopped at step {}; continue with --resume", where());
   }
 
   // In the first step of a stage.
@@ -177,13 +255,18 @@ class Loop {
     Json line = window_.to_line(counts_, learning_rate);
     if (loaded_.model->config().is_sparse()) line["experts"] = experts_.take();
     metrics_->append(line.dump());
-    final_loss_ = window_.mean("loss");
+    if (window_.has("loss")) final_loss_ = window_.mean("loss");
     window_.clear();
+    last_learning_rate_ = learning_rate;
   }
 
   void save() {
     Progressed progressed{counts_, cursor_, metrics_->size_bytes(), window_.to_json(),
                           experts_.to_json()};
+    progressed.best_step = monitor_.best_step();
+    progressed.extra["wall_s"] = wall_s();
+    progressed.extra["num_skipped_in_a_row"] = num_skipped_in_a_row_;
+    progressed.extra["monitor"] = monitor_.to_json();
     folder_.save_checkpoint(loaded_, *optimizer_, progressed);
     log::debug("[train] saved {} at step {}", folder_.checkpoint_path(), counts_.step);
   }
@@ -197,6 +280,15 @@ class Loop {
     if (num_timed_steps_ > 1)
       log::info("[train] waited {:.2g} s a step for data, the first step aside",
                 later_data_wait_s_ / static_cast<double>(num_timed_steps_ - 1));
+    if (!window_.is_empty()) write_metrics(last_learning_rate_);  // ended by the clock or patience
+    const EndedBy ended = *ended_by(counts_);
+    log::info("[train] ended by {} at step {}", to_string(ended), where());
+    const bool takes_best = config_.keeps_best && monitor_.best_step() > 0;
+    if (takes_best && monitor_.best_step() != counts_.step) {
+      folder_.load_best(loaded_, monitor_.best_step());
+      log::info("[train] the model is that of step {}, whose {} is the best: {:.4f}",
+                monitor_.best_step(), config_.monitor, monitor_.best_value());
+    }
     const Result result{.steps = counts_.step,
                         .train_flops = counts_.train_flops,
                         .num_examples = counts_.num_examples,
@@ -204,7 +296,11 @@ class Loop {
                         .num_target_tokens = counts_.num_target_tokens,
                         .wall_s = wall_s,
                         .final_loss = final_loss_,
-                        .num_trained_parameters = selection_.num_trained()};
+                        .num_trained_parameters = selection_.num_trained(),
+                        .num_skipped_steps = counts_.num_skipped_steps,
+                        .ended_by = std::string(to_string(ended)),
+                        .model_step = takes_best ? monitor_.best_step() : counts_.step,
+                        .evaluation = takes_best ? monitor_.best_values() : monitor_.last_values()};
     const auto add_state = [&](const std::string& folder) {
       if (config_.keeps_optimizer_state)
         save_optimizer_state(folder, *optimizer_, config_.optimizer.name,
@@ -220,6 +316,7 @@ class Loop {
   const StageFolder& folder_;
   const Selection& selection_;
   const Budget budget_;
+  Monitor monitor_;
   const Clock::time_point start_ = Clock::now();
   double earlier_wall_s_ = 0;  // of this run's earlier processes
   std::unique_ptr<Optimizer> optimizer_;
@@ -230,7 +327,8 @@ class Loop {
   data::Cursor cursor_;
   Window window_;
   ExpertStatistics experts_;
-  double loss_ = 0, final_loss_ = 0;
+  double loss_ = 0, final_loss_ = 0, last_learning_rate_ = 0;
+  int64_t num_skipped_in_a_row_ = 0;
   int64_t num_timed_steps_ = 0;   // of this process
   double later_data_wait_s_ = 0;  // of all of them but the first
 };
@@ -238,8 +336,8 @@ class Loop {
 }  // namespace
 
 Result train(model::LoadedModel& loaded, const Config& config, const Job& job) {
-  check_job(job);
   validate(config, "train");
+  check_job(config, job);
   const Selection selection(loaded.model->parameters(), config);
   const StageFolder folder(job, make_identity(*loaded.model, config, job));
   if (job.resumes) {

@@ -5,14 +5,18 @@
 //                            z_loss (means over layers), learning_rate, gradient_norm, input_fill,
 //                            target_fill and closing_fill (shares of the rows' room that real
 //                            tokens take, data/packing.h); cumulative examples, input_tokens,
-//                            target_tokens, cut_inputs, cut_targets, train_flops; and for sparse
-//                            models experts: {layer: {load: [...], load_variation, entropy,
-//                            fraction_dropped, fraction_unserved, mean_combine_weight}}. Wall-clock
-//                            figures stand in keys ending in _s only: tokens_per_s, flops_per_s,
-//                            data_wait_s (mean time a step waited for its batch).
+//                            target_tokens, cut_inputs, cut_targets, skipped_steps, train_flops;
+//                            and for sparse models experts: {layer: {load: [...], load_variation,
+//                            entropy, fraction_dropped, fraction_unserved, mean_combine_weight}}.
+//                            Wall-clock figures stand in keys ending in _s only: tokens_per_s,
+//                            flops_per_s, data_wait_s (mean time a step waited for its batch). An
+//                            evaluation is a line of its own: {"step": n, "evaluation": {name:
+//                            value}}
 //   checkpoint/              the newest checkpoint, replaced whole: model folder +
 //                            optimizer.safetensors + trainer.json (step, consumed counts, where
 //                            the data stands, config hash, size of metrics.jsonl)
+//   best/step-N/             the best model so far, with keeps_best, until the stage is finished
+//   divergence/step-N/       a step that was not finite (divergence.h)
 //   result.json              the Result, written at the end
 //   model/                   the finished model (a Hugging Face folder), written at the end; then
 //                            checkpoint/ is removed
@@ -26,6 +30,7 @@
 #include "data/batch.h"
 #include "model/folder.h"
 #include "train/config.h"
+#include "train/monitor.h"
 
 namespace flanmoe::train {
 
@@ -35,9 +40,13 @@ struct Result {
   int64_t num_examples = 0;
   int64_t num_input_tokens = 0;
   int64_t num_target_tokens = 0;
-  double wall_s = 0;      // of this process's part
+  double wall_s = 0;      // of all processes of the run
   double final_loss = 0;  // mean over the last logged window
   int64_t num_trained_parameters = 0;
+  int64_t num_skipped_steps = 0;
+  std::string ended_by;         // steps, tokens, train_flops, wall_s or patience
+  int64_t model_step = 0;       // the step whose model it is: with keeps_best the best one
+  EvaluationValues evaluation;  // of that model; empty where there was none
 };
 
 struct Job {
@@ -52,7 +61,7 @@ struct Job {
   // Values of the model on validation data by name ("loss", "accuracy", ...), for
   // config.evaluate_every; larger is better, but for names that end in "loss". Given the model as
   // it stands after `step`; must not change it.
-  std::function<std::map<std::string, double>(int64_t step)> evaluate;
+  std::function<EvaluationValues(int64_t step)> evaluate;
   std::function<void(int64_t step)> after_step;  // told of every step, before it may be saved
   std::string data_description;  // hashed into trainer.json: resuming with other data is an error
 };
@@ -67,7 +76,9 @@ void validate(const Config& config, const std::string& path);
 // Trains `loaded.model` in place; frozen parameters (parameter_sets.h) take no memory beyond their
 // own. On Ctrl-C: saves a checkpoint, then throws Error(Interrupted)
 // that says how to resume. A non-finite loss or gradient throws Error(NonFinite) with step and
-// parameter. A killed process resumes to the same bytes (CPU, same number of threads).
+// parameter, or the step is skipped: noise and data of later steps are what they would have been.
+// Evaluations change nothing of the run's bytes. A killed process resumes to the same bytes (CPU,
+// same number of threads).
 Result train(model::LoadedModel& loaded, const Config& config, const Job& job);
 
 }  // namespace flanmoe::train

@@ -25,6 +25,24 @@ void validate(const Config& config, const std::string& path) {
   expect_count("warmup_steps", config.warmup_steps);
   expect_number("max_gradient_norm", config.max_gradient_norm);
   expect_number("logit_z_coefficient", config.logit_z_coefficient);
+  const auto expect_rate = [&](const char* key, const std::optional<double>& value) {
+    if (value && !(*value >= 0 && *value < 1)) fail_at(key, *value, "a number from 0 to below 1");
+  };
+  expect_rate("dropout_rate", config.dropout_rate);
+  expect_rate("expert_dropout_rate", config.expert_dropout_rate);
+  expect_rate("jitter", config.jitter);
+  expect_count("accumulation_steps", config.accumulation_steps, 1);
+  if (config.accumulation_steps > config.batch.batch_size)
+    fail(ErrorCode::InvalidConfig,
+         "[{}] accumulation_steps is {}, expected no more than the {} rows of batch.batch_size",
+         path, config.accumulation_steps, config.batch.batch_size);
+  expect_count("evaluate_every", config.evaluate_every);
+  expect_count("patience", config.patience);
+  for (const auto& [key, is_used] :
+       {std::pair{"patience", config.patience > 0}, std::pair{"keeps_best", config.keeps_best}})
+    if (is_used && config.evaluate_every == 0)
+      fail(ErrorCode::InvalidConfig,
+           "[{}] {} needs evaluations: evaluate_every is 0, expected at least 1", path, key);
   expect_count("log_every", config.log_every, 1);
   expect_count("checkpoint_every", config.checkpoint_every);
   data::validate(config.batch, path + ".batch");

@@ -260,6 +260,7 @@ TEST_F(Trainer, ACheckpointElsewhereInTheDataGivesAnotherModel) {
   EXPECT_NE(weights(out), weights(whole));
 
   run_until(folder_ / "far", config, 5);
+  trainer = load_json((folder_ / "far") + "/checkpoint/trainer.json");
   trainer["cursor"]["row"] = 1000;
   write_file_atomically((folder_ / "far") + "/checkpoint/trainer.json", trainer.dump());
   EXPECT_NE(message_of(ErrorCode::InvalidArgument, [&] { resume(folder_ / "far", config); })
