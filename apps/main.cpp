@@ -26,6 +26,7 @@ constexpr VerbEntry kVerbs[] = {
     {"upcycle", "dense model -> mixture of experts", add_upcycle},
     {"average", "checkpoints of one model -> their mean", add_average},
     {"train", "one training stage", add_train},
+    {"replay", "a training step that was not finite, once more", add_replay},
     {"data", "look at tasks, templates, mixtures and packing", add_data},
     {"eval", "accuracy on tasks, zero- or few-shot", add_eval},
     {"score", "log-likelihood of targets given inputs", add_score},

@@ -1,40 +1,146 @@
 #include <memory>
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/progress.h"
+#include "base/random.h"
 #include "common.h"
 #include "model/folder.h"
 #include "study/data_spec.h"
 #include "study/stages/documents.h"
 #include "study/stages/mixture_draw.h"
+#include "study/stages/stage_defaults.h"
+#include "study/stages/task_draw.h"
+#include "study/stages/validation.h"
 #include "train/trainer.h"
 #include "verbs.h"
 
 namespace flanmoe::apps {
 
+namespace {
+
+struct State {
+  Common common;
+  std::string model, data, validation, task, objective, stage;
+  int64_t num_validation_examples = 200;
+  train::Job job;
+  train::Config config;
+  data::MixtureConfig mixture;
+  data::ObjectiveConfig pretraining;
+
+  study::StageKind kind() const {
+    if (!stage.empty()) return *parse_enum<study::StageKind>(stage);
+    return objective.empty() || objective == "tune" ? study::StageKind::Tune
+                                                    : study::StageKind::Pretrain;
+  }
+  bool reads_documents() const {
+    return kind() == study::StageKind::Pretrain || kind() == study::StageKind::Adapt;
+  }
+  uint64_t seed() const { return static_cast<uint64_t>(config.seed); }
+
+  void check() {
+    train::validate(config, "train");
+    study::check_paths_exist(data, "--data");
+    study::check_paths_exist(validation, "--validation-data");
+    const bool is_given = !objective.empty() && objective != "tune";
+    if (reads_documents() ? objective == "tune" : is_given)
+      fail(ErrorCode::InvalidArgument, "[--objective] is {}, which --stage {} does not have",
+           objective, to_string(kind()));
+    if (!task.empty() && kind() != study::StageKind::Finetune)
+      fail(ErrorCode::InvalidArgument, "[--task] is {}, expected with --stage finetune alone",
+           task);
+    if (config.evaluate_every > 0 && validation.empty() && kind() != study::StageKind::Finetune)
+      fail(ErrorCode::InvalidArgument,
+           "[--evaluate-every] is {}, but there is nothing to evaluate on: expected "
+           "--validation-data",
+           config.evaluate_every);
+    if (kind() == study::StageKind::Tune) data::check_mixture(data, mixture);
+    pretraining.kind = is_given ? *parse_enum<data::ObjectiveKind>(objective)
+                       : kind() == study::StageKind::Adapt ? data::ObjectiveKind::PrefixLm
+                                                           : data::ObjectiveKind::SpanCorruption;
+  }
+
+  study::Draw draw_documents(const std::string& specs, uint64_t draw_seed,
+                             const text::Tokenizer& tokenizer) const {
+    return study::make_document_draw(
+        {.specs = specs,
+         .objective = pretraining,
+         .limits = {config.batch.input_length, config.batch.target_length},
+         .seed = draw_seed},
+        tokenizer);
+  }
+
+  // The job's data, and what is kept of it for validation.
+  void open_data(const model::LoadedModel& loaded) {
+    const text::Tokenizer& tokenizer = *loaded.tokenizer;
+    const bool is_evaluated = config.evaluate_every > 0;
+    std::vector<eval::ValidationExample> examples;
+    job.data_description = study::hash_specs(data) + " " +
+                           (reads_documents() ? std::string(to_string(pretraining.kind))
+                                              : std::string(to_string(kind())));
+    if (kind() == study::StageKind::Tune) {
+      for (const std::string& path : data::mixture_inputs(data, mixture))
+        job.data_description += " " + study::hash_specs(path);
+      job.draw = study::make_mixture_draw({data, mixture, seed()}, tokenizer);
+    } else if (kind() == study::StageKind::Finetune) {
+      const int64_t num_kept = is_evaluated && validation.empty() ? num_validation_examples : 0;
+      const study::TaskSplit split = study::open_task(data, task, num_kept, seed());
+      job.draw = study::make_task_draw(split, seed(), tokenizer);
+      job.data_description += fmt::format(" {} {}", task, num_kept);
+      if (num_kept > 0)
+        examples = eval::make_validation_examples(
+            study::make_validation_suite(split, data, num_kept, seed()), tokenizer,
+            {.input_length = config.batch.input_length,
+             .target_length = config.batch.target_length,
+             .seed = seed()});
+    } else {
+      job.draw = draw_documents(data, seed(), tokenizer);
+    }
+    if (!is_evaluated) return;
+    if (!validation.empty()) {
+      job.data_description += " " + study::hash_specs(validation);
+      examples = reads_documents() ? study::take_validation_examples(
+                                         draw_documents(validation, mix64(seed()), tokenizer),
+                                         config, num_validation_examples)
+                                   : study::load_validation_examples(validation, tokenizer, config,
+                                                                     num_validation_examples);
+    }
+    job.evaluate = study::make_evaluation(*loaded.model, std::move(examples), config);
+  }
+};
+
+}  // namespace
+
 Verb add_train(Options options) {
-  struct State {
-    Common common;
-    std::string model, data, objective = "tune";
-    train::Job job;
-    train::Config config;
-    data::MixtureConfig mixture;
-    data::ObjectiveConfig pretraining;
-  };
   auto state = std::make_shared<State>();
   options.positional("MODEL", state->model, "model folder");
   options.option("data", state->data,
                  "mixture files, examples (files or folders), builtin:train, builtin:easy, "
-                 "builtin:TASK (tune); documents or builtin:corpus, builtin:easy-corpus (the other "
-                 "objectives); separated by commas",
+                 "builtin:TASK (tune, finetune); documents or builtin:corpus, builtin:easy-corpus "
+                 "(pretrain, adapt); separated by commas",
                  true);
+  options.choice(
+      "stage", enum_names<study::StageKind>(), "tune",
+      [state](const std::string& text) { state->stage = text; },
+      "tune: instruction examples; finetune: one task; pretrain: documents; adapt: prefix-lm on "
+      "documents. Named, it brings the learning rate, batch size and dropout of its papers "
+      "(docs/stages.md) where they are not given");
+  options.option("task", state->task, "finetune: the task to take where the data has several");
+  options.option("validation-data", state->validation,
+                 "what --evaluate-every evaluates: suites (builtin:seen, builtin:TASK, files or "
+                 "folders) or documents; finetune keeps some of its task where none is given");
+  options.option("num-validation-examples", state->num_validation_examples,
+                 "examples of it, a task: the same ones every time");
   options.option("out", state->job.out, "folder to write", true);
   options.flag("resume", state->job.resumes, "continue what was interrupted");
   options.choice(
-      "objective", {"tune", "span-corruption", "ul2", "prefix-lm"}, state->objective,
+      "objective", {"tune", "span-corruption", "ul2", "prefix-lm"}, "",
       [state](const std::string& text) { state->objective = text; },
-      "tune: instruction examples; pretraining on documents: span-corruption, ul2 (the seven "
-      "denoisers of UL2), prefix-lm (T5's language-model adaptation)");
+      "on documents: span-corruption, ul2 (the seven denoisers of UL2), prefix-lm (T5's "
+      "language-model adaptation); without --stage, any of them pretrains");
+  options.after_parsing([state] {
+    if (!state->stage.empty()) state->config = study::make_train_defaults(state->kind());
+  });
   options.fields(state->config, {{"batch", ""}}, {{"optimizer-name", "optimizer"}});
   options.fields(state->mixture, {}, {}, "mixture");
   options.choice(
@@ -58,33 +164,20 @@ Verb add_train(Options options) {
       "--frozen gate,embedding");
   return [state] {
     state->common.apply();
-    study::check_paths_exist(state->data, "--data");
-    if (state->objective == "tune") data::check_mixture(state->data, state->mixture);
+    state->check();
     model::LoadedModel loaded =
         model::load_model_with_tokenizer(state->model, at::kFloat, state->common.torch_device());
-    const uint64_t seed = static_cast<uint64_t>(state->config.seed);
     state->job.label = "train";
-    state->job.data_description = study::hash_specs(state->data) + " " + state->objective;
-    if (state->objective == "tune") {
-      for (const std::string& path : data::mixture_inputs(state->data, state->mixture))
-        state->job.data_description += " " + study::hash_specs(path);
-      state->job.draw =
-          study::make_mixture_draw({state->data, state->mixture, seed}, *loaded.tokenizer);
-    } else {
-      state->pretraining.kind = *parse_enum<data::ObjectiveKind>(state->objective);
-      const data::BatchConfig& batch = state->config.batch;
-      state->job.draw =
-          study::make_document_draw({.specs = state->data,
-                                     .objective = state->pretraining,
-                                     .limits = {batch.input_length, batch.target_length},
-                                     .seed = seed},
-                                    *loaded.tokenizer);
-    }
+    state->open_data(loaded);
     const train::Result result = train::train(loaded, state->config, state->job);
     const std::string model_folder = state->job.out + "/model";
     if (state->common.is_json)
       print_json({{"model", model_folder},
                   {"steps", result.steps},
+                  {"ended_by", result.ended_by},
+                  {"model_step", result.model_step},
+                  {"evaluation", result.evaluation},
+                  {"num_skipped_steps", result.num_skipped_steps},
                   {"final_loss", result.final_loss},
                   {"num_trained_parameters", result.num_trained_parameters},
                   {"train_flops", result.train_flops},

@@ -13,6 +13,7 @@ Verb add_run(Options options);
 Verb add_upcycle(Options options);
 Verb add_average(Options options);
 Verb add_train(Options options);
+Verb add_replay(Options options);
 Verb add_data(Options options);
 Verb add_eval(Options options);
 Verb add_score(Options options);

@@ -1,5 +1,8 @@
 #include "data/prefetch.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -19,7 +22,20 @@ Prefetcher::~Prefetcher() {
   thread_.join();
 }
 
+namespace {
+
+// The lowest: a compute thread that shares its core with this one would hold up all the others at
+// the end of every parallel loop, and while they wait for a batch the core is free anyway. On Linux
+// the priority is the thread's own. Where it cannot be set, batches are made all the same.
+void yield_to_compute() {
+  constexpr int kLowestPriority = 19;
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLowestPriority);
+}
+
+}  // namespace
+
 void Prefetcher::run() {
+  yield_to_compute();
   for (;;) {
     Item item;
     std::exception_ptr error;

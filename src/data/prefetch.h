@@ -11,7 +11,7 @@
 
 namespace flanmoe::data {
 
-// One background thread, outside any pool of compute threads, calls BatchStream::next() and keeps
+// One background thread, outside any pool of compute threads and of the lowest priority, calls BatchStream::next() and keeps
 // up to `num_ahead` batches; it sleeps while so many are waiting. The batches are those of the
 // stream, in its order, however far the thread has run ahead.
 class Prefetcher {

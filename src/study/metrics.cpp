@@ -19,7 +19,10 @@ std::vector<Json> load_lines(const std::string& path) {
   std::string text;
   try {
     while (reader.next(text))
-      if (!text.empty()) lines.push_back(parse_json(text, reader.where()));
+      if (!text.empty()) {
+        Json line = parse_json(text, reader.where());
+        if (!line.contains("evaluation")) lines.push_back(std::move(line));
+      }
   } catch (const Error& error) {
     log::warn("[report] {}: the rest of the file is left out", error.what());
   }

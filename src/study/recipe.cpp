@@ -75,6 +75,7 @@ Sections parse_sections(const ConfigNode& node, const std::string& where) {
         size && size->kind == ConfigNode::Kind::String && !size->text.empty())
       sections.model.shape = model::named_size(size->text);
   parse_config(node, "", sections);
+  if (const ConfigNode* train = node.find("train")) sections.given_train = *train;
   return sections;
 }
 
@@ -109,10 +110,10 @@ bool is_path(const std::string& value) {
 }
 
 std::string expected_text(const StageInput& input) {
-  if (input.only_trained) return "one that trains (pretrain, tune)";
+  if (input.only_trained) return "one that trains (pretrain, adapt, tune, finetune)";
   return input.output == StageOutput::Vocabulary
              ? "one that makes a vocabulary (vocabulary)"
-             : "one that makes a model (init, pretrain, upcycle, tune)";
+             : "one that makes a model (init, pretrain, adapt, upcycle, tune, finetune)";
 }
 
 ResolvedInput resolve(const StageInput& input, const std::vector<RecipeStage>& stages,

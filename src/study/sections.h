@@ -30,6 +30,8 @@ struct ModelSection {
 struct DataSection {
   std::string train;
   std::string pretrain;
+  std::string validation;
+  int64_t num_validation_examples = 200;
   data::MixtureConfig mixture;
   data::SpanCorruptionConfig span_corruption;
   template <class Visitor>
@@ -41,6 +43,11 @@ struct DataSection {
       "documents: text or JSONL files or folders, builtin:corpus, builtin:easy-corpus; separated "
       "by "
       "commas");
+    v("validation", validation,
+      "what is evaluated every train.evaluate_every steps: suites as eval.data, documents where a "
+      "stage trains on documents; separated by commas");
+    v("num_validation_examples", num_validation_examples,
+      "examples of it, a task: the same ones every time");
     v("on_error", mixture.on_error, "stop at a bad line of data, or skip it, count it and name it");
     v("mixture", mixture, "how the tasks of data.train are mixed");
     v("span_corruption", span_corruption, "the pretraining objective");
@@ -79,6 +86,7 @@ struct Sections {
   moe::Config moe, decoder_moe;
   DataSection data;
   train::Config train;
+  ConfigNode given_train;  // the keys that the recipe's train table has
   EvalSection eval;
   StageTables stages;
   template <class Visitor>

@@ -14,8 +14,10 @@ const Registry<MakeStage>& stage_registry() {
     stages.add("vocabulary", make_vocabulary_stage);
     stages.add("init", make_init_stage);
     stages.add("pretrain", make_pretrain_stage);
+    stages.add("adapt", make_adapt_stage);
     stages.add("upcycle", make_upcycle_stage);
     stages.add("tune", make_tune_stage);
+    stages.add("finetune", make_finetune_stage);
     stages.add("evaluate", make_evaluate_stage);
     return stages;
   }();

@@ -73,7 +73,9 @@ std::string describe(const Divergence& divergence, const data::Batch& batch) {
     text = fmt::format("the gradient of parameter '{}' is not finite at step {}",
                        divergence.bad_gradient, divergence.step);
   } else {
-    text = fmt::format("the loss is {} at step {}: ", divergence.loss, divergence.step);
+    text =
+        fmt::format("the loss is {} at step {}: ", std::isnan(divergence.loss) ? "nan" : "infinite",
+                    divergence.step);
     text += divergence.bad_weight.empty()
                 ? "every parameter is finite"
                 : "parameter '" + divergence.bad_weight + "' has a value that is not finite";

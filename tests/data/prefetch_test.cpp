@@ -1,6 +1,8 @@
 #include "data/prefetch.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <future>
@@ -43,6 +45,23 @@ TEST(Prefetcher, GivesTheBatchesOfTheStreamWhateverIsAhead) {
       EXPECT_GE(item.wait_s, 0);
     }
   }
+}
+
+TEST(Prefetcher, GivesWayToComputeThreads) {
+  const auto priority = [] { return getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())); };
+  const int before = priority();
+  std::atomic<int> inside{-100};
+  Prefetcher prefetcher(BatchStream(
+      [&](uint64_t position) {
+        inside = priority();
+        return draw(position);
+      },
+      config(), 1));
+  BatchStream stream(draw, config(), 1);
+  for (int i = 0; i < 20; ++i)
+    EXPECT_EQ(prefetcher.next().batch.input_ids, stream.next().input_ids);
+  EXPECT_EQ(inside, 19);
+  EXPECT_EQ(priority(), before);
 }
 
 TEST(Prefetcher, GoesOnFromACursorThatWasNotTheLastOneMade) {

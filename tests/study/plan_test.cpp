@@ -121,7 +121,7 @@ TEST_F(PlanTest, ImpossibleSettingsAreFoundBeforeAnythingRuns) {
       error_of(ErrorCode::InvalidConfig, [&] { keys({"stages.moe.train.frozen=[\"gates\"]"}); }),
       "stages.moe.train.frozen] unknown set of parameters 'gates'");
   EXPECT_CONTAINS(error_of(ErrorCode::InvalidConfig, [&] { keys({"stages.moe.train.steps=-1"}); }),
-                  "stages.moe.train.steps");
+                  "[stages.moe.train] steps is -1");
   EXPECT_CONTAINS(
       error_of(ErrorCode::InvalidConfig, [&] { keys({"stages.flops.train.train_flops=1e9"}); }),
       "match_train_flops");

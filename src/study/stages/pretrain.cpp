@@ -1,10 +1,13 @@
-// A pretraining objective on documents.
+// A pretraining objective on documents: from the start, or on from a checkpoint.
 #include <algorithm>
 
+#include "base/random.h"
 #include "data/builtin.h"
 #include "study/data_spec.h"
 #include "study/stages/documents.h"
+#include "study/stages/stage_defaults.h"
 #include "study/stages/stages.h"
+#include "study/stages/validation.h"
 
 namespace flanmoe::study {
 namespace {
@@ -27,9 +30,12 @@ struct Config : TrainingConfig {
 
 class PretrainStage final : public TrainingStage {
  public:
-  PretrainStage(const std::string& name, const ConfigNode& table, const Sections& sections)
-      : TrainingStage(name, "pretrain") {
-    config_.train = sections.train;
+  PretrainStage(const std::string& name, const ConfigNode& table, const Sections& sections,
+                StageKind kind)
+      : TrainingStage(name, std::string(to_string(kind))) {
+    config_.train = make_train_defaults(kind, sections);
+    take_validation(config_, sections);
+    if (kind == StageKind::Adapt) config_.objective.kind = data::ObjectiveKind::PrefixLm;
     config_.objective.span_corruption = sections.data.span_corruption;
     parse_stage(*this, table, config_);
     find_inputs(config_, sections, sections.data.pretrain, "data.pretrain");
@@ -50,7 +56,30 @@ class PretrainStage final : public TrainingStage {
  private:
   const TrainingConfig& training() const override { return config_; }
   Draw make_draw(uint64_t seed, const text::Tokenizer& tokenizer) const override {
-    return make_document_draw({.specs = config_.data,
+    return make_draw_of(config_.data, seed, tokenizer);
+  }
+  // Documents of validation are drawn apart from those of training, whatever both name.
+  std::vector<eval::ValidationExample> make_validation_examples(
+      const text::Tokenizer& tokenizer) const override {
+    const uint64_t seed =
+        RandomKey(static_cast<uint64_t>(config_.train.seed), RandomPurpose::DataOrder)
+            .fold("validation")
+            .state();
+    return take_validation_examples(make_draw_of(config_.validation, seed, tokenizer),
+                                    config_.train, config_.num_validation_examples);
+  }
+  void check_validation() const override {
+    const auto specs = split_specs(config_.validation);
+    for (const std::string& spec : specs)
+      if (is_builtin(spec) && !(specs.size() == 1 && data::builtin::find_corpus(spec)))
+        fail(ErrorCode::InvalidConfig,
+             "[{}] is '{}': expected builtin:corpus or builtin:easy-corpus alone, or files and "
+             "folders of documents",
+             validation_input().place, config_.validation);
+  }
+  Draw make_draw_of(const std::string& specs, uint64_t seed,
+                    const text::Tokenizer& tokenizer) const {
+    return make_document_draw({.specs = specs,
                                .objective = config_.objective,
                                .limits = limits(),
                                .concatenates_documents = config_.concatenates_documents,
@@ -92,7 +121,11 @@ class PretrainStage final : public TrainingStage {
 
 std::unique_ptr<Stage> make_pretrain_stage(const std::string& name, const ConfigNode& table,
                                            const Sections& sections) {
-  return std::make_unique<PretrainStage>(name, table, sections);
+  return std::make_unique<PretrainStage>(name, table, sections, StageKind::Pretrain);
+}
+std::unique_ptr<Stage> make_adapt_stage(const std::string& name, const ConfigNode& table,
+                                        const Sections& sections) {
+  return std::make_unique<PretrainStage>(name, table, sections, StageKind::Adapt);
 }
 
 }  // namespace flanmoe::study

@@ -14,7 +14,7 @@ struct CommonConfig {
   std::string arm;
   template <class Visitor>
   void visit_common(Visitor& v) {
-    v("kind", kind, "vocabulary, init, pretrain, upcycle, tune or evaluate");
+    v("kind", kind, "vocabulary, init, pretrain, adapt, upcycle, tune, finetune or evaluate");
     v("arm", arm, "label in tables and the report; empty: that of the stage whose model is taken");
   }
 };

@@ -14,6 +14,10 @@ std::unique_ptr<Stage> make_init_stage(const std::string& name, const ConfigNode
                                        const Sections& sections);
 std::unique_ptr<Stage> make_pretrain_stage(const std::string& name, const ConfigNode& table,
                                            const Sections& sections);
+std::unique_ptr<Stage> make_adapt_stage(const std::string& name, const ConfigNode& table,
+                                        const Sections& sections);
+std::unique_ptr<Stage> make_finetune_stage(const std::string& name, const ConfigNode& table,
+                                           const Sections& sections);
 std::unique_ptr<Stage> make_upcycle_stage(const std::string& name, const ConfigNode& table,
                                           const Sections& sections);
 std::unique_ptr<Stage> make_tune_stage(const std::string& name, const ConfigNode& table,

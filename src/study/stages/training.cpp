@@ -8,6 +8,7 @@
 #include "model/folder.h"
 #include "study/data_spec.h"
 #include "study/stages/model_facts.h"
+#include "study/stages/validation.h"
 #include "train/parameter_sets.h"
 #include "train/trainer.h"
 
@@ -38,12 +39,37 @@ train::Config with_budget(const Stage& stage, const TrainingConfig& config, cons
 
 }  // namespace
 
+void TrainingStage::take_validation(TrainingConfig& config, const Sections& sections) {
+  config.validation = sections.data.validation;
+  config.num_validation_examples = sections.data.num_validation_examples;
+}
+
 void TrainingStage::find_inputs(TrainingConfig& config, const Sections& sections,
                                 const std::string& section_data, const std::string& section_key) {
   model_ = make_model_input(*this, config.model, sections);
   data_ = choose_data(*this, config.data, section_data, section_key);
   config.model = model_.value;
   config.data = data_.spec;
+  validation_ = {config.validation, config.validation == sections.data.validation
+                                        ? "data.validation"
+                                        : place("validation")};
+}
+
+std::vector<DataInput> TrainingStage::data() const {
+  if (!reads_validation()) return {data_};
+  return {data_, validation_};
+}
+
+std::vector<eval::ValidationExample> TrainingStage::make_validation_examples(
+    const text::Tokenizer& tokenizer) const {
+  const TrainingConfig& config = training();
+  return load_validation_examples(config.validation, tokenizer, config.train,
+                                  config.num_validation_examples);
+}
+
+void TrainingStage::check_validation() const {
+  for (const std::string& spec : split_specs(training().validation))
+    if (is_builtin(spec)) eval::open_suite(spec, 0, 1);
 }
 
 std::vector<StageInput> TrainingStage::inputs() const {
@@ -63,6 +89,14 @@ void TrainingStage::check() const {
          "[{}] is given beside match_train_flops = '{}': expected one of the two",
          place("train.train_flops"), config.match_train_flops);
   train::validate(config.train, place("train"));
+  if (evaluates() && config.validation.empty() && !has_own_validation())
+    fail(ErrorCode::InvalidConfig,
+         "[{}] is {}, but there is nothing to evaluate on: expected data.validation or {}",
+         place("train.evaluate_every"), config.train.evaluate_every, place("validation"));
+  if (evaluates() && config.num_validation_examples < 1)
+    fail(ErrorCode::InvalidConfig, "[{}] is {}, expected at least 1",
+         place("num_validation_examples"), config.num_validation_examples);
+  if (reads_validation()) check_validation();
   train::ParameterSets(config.train.trainable, place("train.trainable"));
   train::ParameterSets(config.train.frozen, place("train.frozen"));
 }
@@ -77,6 +111,9 @@ void TrainingStage::run(StageRun& run) const {
   job.label = name();
   job.draw = make_draw(make_draw_seed(train, run), *loaded.tokenizer);
   job.data_description = hash_text(hash_specs(training().data) + "\n" + run.record->key);
+  if (evaluates())
+    job.evaluate =
+        make_evaluation(*loaded.model, make_validation_examples(*loaded.tokenizer), train);
   const train::Result result = train::train(loaded, train, job);
   run.add_output("stages/" + name() + "/model");
   run.add_output("stages/" + name() + "/metrics.jsonl");

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "data/tokenized_example.h"
+#include "eval/validation.h"
 #include "study/stages/stage_config.h"
 #include "text/tokenizer.h"
 #include "train/config.h"
@@ -17,6 +18,8 @@ struct TrainingConfig : CommonConfig {
   std::string model;
   std::string data;
   std::string match_train_flops;
+  std::string validation;
+  int64_t num_validation_examples = 0;
   train::Config train;
   template <class Visitor>
   void visit_training(Visitor& v) {
@@ -25,7 +28,12 @@ struct TrainingConfig : CommonConfig {
     v("data", data, "what is trained on; empty: data.pretrain or data.train");
     v("match_train_flops", match_train_flops,
       "a stage: train until this arm has spent as many training FLOPs in all as that one's");
-    v("train", train, "the loop; keys that are not there are those of the top-level train table");
+    v("validation", validation,
+      "what is evaluated every train.evaluate_every steps; empty: data.validation");
+    v("num_validation_examples", num_validation_examples, "examples of it, a task");
+    v("train", train,
+      "the loop; keys that are not there are those of the top-level train table "
+      "and, where that has not got them either, those of the kind of stage");
   }
 };
 
@@ -36,12 +44,14 @@ class TrainingStage : public Stage {
   StageOutput output() const override { return StageOutput::Model; }
   bool trains() const override { return true; }
   std::vector<StageInput> inputs() const override;
-  std::vector<DataInput> data() const override { return {data_}; }
+  std::vector<DataInput> data() const override;
   void check() const override;
   // Loads the input model, trains it on the draw for its tokenizer, and fills in the record.
   void run(StageRun& run) const override;
 
  protected:
+  // Before the stage's own table is read: what the recipe's data table says of validation.
+  static void take_validation(TrainingConfig& config, const Sections& sections);
   // Settles where model and data come from; `section_data` is what the recipe's top-level table has
   // under `section_key`.
   void find_inputs(TrainingConfig& config, const Sections& sections,
@@ -51,10 +61,19 @@ class TrainingStage : public Stage {
   // afresh, arms of equal depth draw alike.
   virtual Draw make_draw(uint64_t seed, const text::Tokenizer& tokenizer) const = 0;
   const DataInput& data_input() const { return data_; }
+  const DataInput& validation_input() const { return validation_; }
+  // Whether the stage needs no `validation` to evaluate.
+  virtual bool has_own_validation() const { return false; }
+  // For train.evaluate_every; suites where a stage does not say otherwise.
+  virtual std::vector<eval::ValidationExample> make_validation_examples(
+      const text::Tokenizer& tokenizer) const;
+  virtual void check_validation() const;
 
  private:
+  bool evaluates() const { return training().train.evaluate_every > 0; }
+  bool reads_validation() const { return evaluates() && !training().validation.empty(); }
   StageInput model_;
-  DataInput data_;
+  DataInput data_, validation_;
 };
 
 }  // namespace flanmoe::study

@@ -1,8 +1,9 @@
-// Instruction tuning or finetuning on a mixture of tasks.
+// Instruction tuning on a mixture of tasks.
 #include "base/file.h"
 #include "data/mixture/mixture.h"
 #include "study/data_spec.h"
 #include "study/stages/mixture_draw.h"
+#include "study/stages/stage_defaults.h"
 #include "study/stages/stages.h"
 #include "study/stages/training.h"
 
@@ -24,7 +25,8 @@ class TuneStage final : public TrainingStage {
  public:
   TuneStage(const std::string& name, const ConfigNode& table, const Sections& sections)
       : TrainingStage(name, "tune") {
-    config_.train = sections.train;
+    config_.train = make_train_defaults(StageKind::Tune, sections);
+    take_validation(config_, sections);
     config_.mixture = sections.data.mixture;
     parse_stage(*this, table, config_);
     find_inputs(config_, sections, sections.data.train, "data.train");
