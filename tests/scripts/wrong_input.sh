@@ -95,6 +95,14 @@ expect 2 "held-out" -- "$flanmoe" train "$golden" --data builtin:who_holds --out
 
 expect 2 "train.frozen" "gates" "did you mean 'gate'" -- "$flanmoe" train "$golden" --data builtin:train --out "$work/t" --steps 1 --frozen embedding,gates
 
+expect 2 "--evaluate-every" "--validation-data" -- "$flanmoe" train "$golden" --data builtin:train --out "$work/t" --steps 1 --evaluate-every 1
+expect 2 "parities" "--task" -- "$flanmoe" train "$golden" --data builtin:train --out "$work/t" --steps 1 --task parities
+expect 2 "steps is -3" -- "$flanmoe" train "$golden" --data builtin:train --out "$work/t" --steps=-3
+expect 2 "$work/nowhere/replay.json" "divergence/step-N" -- "$flanmoe" replay "$work/nowhere"
+expect 1 "step 2" "flanmoe replay $work/diverged/divergence/step-2" -- "$flanmoe" train "$golden" --data builtin:train --out "$work/diverged" --steps 9 --learning-rate 1e30 --optimizer adamw --batch-size 2
+expect 0 -- "$flanmoe" replay "$work/diverged/divergence/step-2" --json
+grep -q '"bad_activation": "encoder' "$work/out" || { echo "FAILED: the replay does not name the first layer"; num_failures=$((num_failures + 1)); }
+
 # recipes
 expect 2 "nowhere.toml" -- "$flanmoe" run "$work/nowhere.toml"
 printf 'name = "x"\nseed = 1\n[train]\nlearning_rte = 0.1\n' > "$work/typo.toml"
