@@ -1,7 +1,6 @@
 #include <memory>
 
 #include "base/json.h"
-#include "base/memory.h"
 #include "base/progress.h"
 #include "base/random.h"
 #include "common.h"
@@ -185,11 +184,12 @@ Verb add_train(Options options) {
                   {"num_input_tokens", result.num_input_tokens},
                   {"num_target_tokens", result.num_target_tokens},
                   {"wall_s", result.wall_s},
-                  {"peak_memory_bytes", peak_memory_bytes()}});
+                  {"peak_memory_bytes", result.peak_memory_bytes}});
     else
-      print(fmt::format("{}: {} steps, loss {:.4f}, {} training FLOPs, {}\n", model_folder,
-                        result.steps, result.final_loss, format_count(result.train_flops),
-                        format_duration(result.wall_s)));
+      print(fmt::format("{}: {} steps, loss {:.4f}, {} training FLOPs, {}, peak memory {}B\n",
+                        model_folder, result.steps, result.final_loss,
+                        format_count(result.train_flops), format_duration(result.wall_s),
+                        format_count(static_cast<double>(result.peak_memory_bytes))));
   };
 }
 

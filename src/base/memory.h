@@ -5,8 +5,12 @@
 
 namespace flanmoe {
 
-// Largest resident size so far, in bytes.
+// Largest resident size in bytes, since the start or the last reset_peak_memory(). (Not that of
+// getrusage, which begins with what the process had before exec: its parent's.)
 int64_t peak_memory_bytes();
+// The peak counts from the size of now. Where the system does not allow it, the peak stays that
+// since the start.
+void reset_peak_memory();
 // Resident size now, in bytes.
 int64_t resident_memory_bytes();
 // What the machine has in all, in bytes, and the number of its physical cores that this process may

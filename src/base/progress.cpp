@@ -15,9 +15,11 @@ namespace flanmoe {
 
 namespace {
 
-constexpr int kBarWidth = 24;
+constexpr size_t kMaxPlainColumns = 400;
+constexpr int kBarWidth = 24, kMinBarWidth = 6;
 constexpr std::chrono::milliseconds kRedrawInterval{100};
-constexpr std::chrono::seconds kLineInterval{10};
+// Plain lines come less often the longer the work lasts: a tenth of what has passed, within these.
+constexpr std::chrono::seconds kMinLineInterval{10}, kMaxLineInterval{300};
 
 std::atomic<bool> is_disabled{false};
 std::atomic<bool> has_open_line{false};  // a bar stands on the terminal's last line
@@ -38,11 +40,15 @@ double seconds_between(std::chrono::steady_clock::time_point from,
   return std::chrono::duration<double>(to - from).count();
 }
 
-std::string make_bar(int64_t done, int64_t total) {
-  const double fraction =
-      std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0);
-  const int filled = static_cast<int>(fraction * kBarWidth);
-  return "[" + std::string(filled, '#') + std::string(kBarWidth - filled, '.') + "] ";
+std::string make_bar(double fraction, int width) {
+  const int filled = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * width);
+  return "[" + std::string(filled, '#') + std::string(width - filled, '.') + "]";
+}
+
+size_t count_characters(const std::string& text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
 }
 
 // At most `columns` characters; cuts between UTF-8 characters.
@@ -65,14 +71,37 @@ void write_stderr(const std::string& text) {
 
 }  // namespace
 
+std::string format_progress(const ProgressLine& line, size_t columns) {
+  std::string text;
+  const auto join = [&](int bar_width, size_t num_figures) {
+    text = line.label;
+    const auto add = [&](const std::string& part, const char* space) {
+      if (part.empty()) return;
+      if (!text.empty()) text += space;
+      text += part;
+    };
+    if (bar_width > 0 && line.fraction >= 0) add(make_bar(line.fraction, bar_width), " ");
+    add(line.count, " ");
+    add(line.time, "  ");
+    for (size_t i = 0; i < num_figures; ++i) add(line.figures[i], "  ");
+    return count_characters(text) <= columns;
+  };
+  const size_t all = line.figures.size();
+  for (int width = kBarWidth; width >= kMinBarWidth; --width)
+    if (join(width, all)) return text;
+  for (size_t num_figures = all + 1; num_figures-- > 0;)
+    if (join(0, num_figures)) return text;
+  return cut(std::move(text), columns);
+}
+
 Progress::Progress(std::string label, int64_t total, std::string unit, bool is_enabled)
-    : label_(std::move(label)),
-      unit_(std::move(unit)),
+    : unit_(std::move(unit)),
       total_(total),
       is_enabled_(is_enabled && !is_disabled),
       is_terminal_(is_stderr_terminal()),
       start_(Clock::now()),
       last_draw_(start_ - kRedrawInterval) {
+  line_.label = std::move(label);
   if (!is_terminal_) last_draw_ = start_;
 }
 
@@ -84,47 +113,64 @@ Progress::~Progress() {
 }
 
 void Progress::update(int64_t done, const std::string& suffix) {
+  if (first_done_ < 0) first_done_ = done;
+  const double seconds = is_begun_ ? seconds_between(start_, Clock::now()) : 0;
+  const double rate = seconds > 0 ? static_cast<double>(done - first_done_) / seconds : 0;
+  std::vector<std::string> figures;
+  if (!suffix.empty()) figures.push_back(suffix);
+  if (rate > 0) figures.push_back(fmt::format("{} {}/s", format_count(rate), unit_));
+  update(
+      total_ > 0 ? static_cast<double>(done) / static_cast<double>(total_) : -1,
+      total_ > 0 ? fmt::format("{}/{} {}", done, total_, unit_) : fmt::format("{} {}", done, unit_),
+      figures);
+}
+
+void Progress::update(double fraction, const std::string& count,
+                      const std::vector<std::string>& figures) {
   if (!is_enabled_ || is_finished_ || is_disabled) return;
   const auto now = Clock::now();
-  if (first_done_ < 0) {  // the rate counts from here: a resumed run does not begin at 0
-    first_done_ = done;
+  if (!is_begun_) {  // the time left counts from here: a resumed run does not begin at 0
+    is_begun_ = true;
+    first_fraction_ = fraction;
     start_ = now;
   }
-  done_ = done;
-  suffix_ = suffix;
-  std::replace(suffix_.begin(), suffix_.end(), '\n', ' ');
-  if (is_terminal_ ? now - last_draw_ >= kRedrawInterval : now - last_draw_ >= kLineInterval)
-    draw(false);
+  line_.fraction = fraction;
+  line_.count = count;
+  line_.figures = figures;
+  for (std::string& figure : line_.figures) std::replace(figure.begin(), figure.end(), '\n', ' ');
+  if (is_due(now)) draw(false);
 }
 
 void Progress::finish() {
   if (is_finished_) return;
   is_finished_ = true;
-  if (is_enabled_ && !is_disabled && first_done_ >= 0) draw(true);
+  if (is_enabled_ && !is_disabled && is_begun_) draw(true);
+}
+
+bool Progress::is_due(Clock::time_point now) const {
+  if (is_terminal_) return now - last_draw_ >= kRedrawInterval;
+  return now - last_draw_ >=
+         std::clamp<Clock::duration>((now - start_) / 10, kMinLineInterval, kMaxLineInterval);
 }
 
 void Progress::draw(bool is_last) {
   last_draw_ = Clock::now();
-  const double elapsed = seconds_between(start_, last_draw_);
-  const double rate = elapsed > 0 ? static_cast<double>(done_ - first_done_) / elapsed : 0;
-
-  std::string line = label_ + " ";
-  if (is_terminal_ && total_ > 0) line += make_bar(done_, total_);
-  line += total_ > 0 ? fmt::format("{}/{} {}", done_, total_, unit_)
-                     : fmt::format("{} {}", done_, unit_);
-  if (rate > 0) line += fmt::format("  {} {}/s", format_count(rate), unit_);
+  const double seconds = seconds_between(start_, last_draw_);
+  const double done = line_.fraction - first_fraction_;
+  ProgressLine line = line_;
   if (is_last)
-    line += "  in " + format_duration(elapsed);
-  else if (rate > 0 && total_ > done_)
-    line += "  " + format_duration(static_cast<double>(total_ - done_) / rate) + " left";
-  if (!suffix_.empty()) line += "  " + suffix_;
+    line.time = "in " + format_duration(seconds);
+  else if (first_fraction_ >= 0 && done > 0 && line.fraction < 1)
+    line.time = format_clock(seconds * (1 - line.fraction) / done) + " left";
 
   if (!is_terminal_) {
-    write_stderr(line + "\n");
+    line.fraction = -1;
+    write_stderr(format_progress(line, kMaxPlainColumns) + "\n");
     return;
   }
   // One column is left free: a full line would wrap on some terminals.
-  write_stderr("\r" + cut(line, terminal_columns() - 1) + "\033[K" + (is_last ? "\n" : ""));
+  write_stderr("\r" + format_progress(line, terminal_columns() - 1) + "\033[K" +
+               (is_last ? "\n" : ""));
   has_open_line = !is_last;
 }
 
@@ -146,6 +192,15 @@ std::string format_duration(double seconds) {
   if (minutes < 24 * 60) return fmt::format("{} h {} min", minutes / 60, minutes % 60);
   const int64_t hours = std::llround(seconds / 3600);
   return fmt::format("{} d {} h", hours / 24, hours % 24);
+}
+
+std::string format_clock(double seconds) {
+  if (!(seconds >= 0) || seconds > 1e9) return "?";
+  const int64_t whole = std::llround(seconds), hours = whole / 3600 % 24, days = whole / 86400;
+  const std::string rest = fmt::format("{:02}:{:02}", whole / 60 % 60, whole % 60);
+  if (days > 0) return fmt::format("{} d {}:{}", days, hours, rest);
+  if (hours > 0) return fmt::format("{}:{}", hours, rest);
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
 std::string format_count(double value) {

@@ -35,6 +35,12 @@ double number(const Json& json, const char* key) {
   return found != json.end() && found->is_number() ? found->get<double>() : 0.0;
 }
 
+// Of the line's object for what hangs on the machine.
+double machine_number(const Json& line, const char* key) {
+  const auto machine = line.find("machine");
+  return machine != line.end() && machine->is_object() ? number(*machine, key) : 0.0;
+}
+
 void append_experts(const Json& line, Curves& curves) {
   const auto experts = line.find("experts");
   if (experts == line.end() || !experts->is_object()) return;
@@ -75,7 +81,7 @@ Curves load_curves(const std::string& path, size_t max_points) {
   const size_t stride = lines.size() / max_points + 1;
   double speed = 0;
   for (size_t i = 0; i < lines.size(); ++i) {
-    speed += number(lines[i], "flops_per_s") / static_cast<double>(lines.size());
+    speed += machine_number(lines[i], "flops_per_s") / static_cast<double>(lines.size());
     const bool is_kept = (lines.size() - 1 - i) % stride == 0;
     if (is_kept) {
       curves.steps.push_back(static_cast<int64_t>(number(lines[i], "step")));

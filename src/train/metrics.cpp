@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <map>
+
 #include "base/json.h"
+#include "base/memory.h"
 
 namespace flanmoe::train {
 namespace {
@@ -95,12 +97,22 @@ Json Window::to_line(const Counts& counts, double learning_rate) const {
     line[sums_[i].first] = sums_[i].second / static_cast<double>(num_values_[i]);
   line["learning_rate"] = learning_rate;
   line.update(train::to_json(counts));
-  if (seconds_ > 0) {
-    line["tokens_per_s"] = timed_tokens_ / seconds_;
-    line["flops_per_s"] = timed_flops_ / seconds_;
-    line["data_wait_s"] = data_wait_s_ / timed_steps_;
-  }
   return line;
+}
+
+Json Window::machine(double matmul_flops_per_s) const {
+  Json figures = Json::object();
+  if (seconds_ > 0) {
+    figures["tokens_per_s"] = timed_tokens_ / seconds_;
+    figures["flops_per_s"] = timed_flops_ / seconds_;
+    if (matmul_flops_per_s > 0) {
+      figures["matmul_flops_per_s"] = matmul_flops_per_s;
+      figures["fraction_of_matmul"] = timed_flops_ / seconds_ / matmul_flops_per_s;
+    }
+    figures["data_wait_s"] = data_wait_s_ / timed_steps_;
+  }
+  figures["peak_memory_bytes"] = peak_memory_bytes();
+  return figures;
 }
 
 Json Window::to_json() const {

@@ -40,8 +40,11 @@ class Window {
   bool has(const std::string& name) const;
   bool is_empty() const { return sums_.empty(); }
   double mean(const std::string& name) const;  // 0 where there is none
-  // The line without expert statistics.
+  // The line without expert statistics and without what the machine says.
   Json to_line(const Counts& counts, double learning_rate) const;
+  // What the clock and the machine say: tokens_per_s, flops_per_s, with a rate that is not 0
+  // matmul_flops_per_s and fraction_of_matmul, data_wait_s, and peak_memory_bytes of the process.
+  Json machine(double matmul_flops_per_s) const;
   void clear() { *this = Window(); }
 
   // An unfinished window, for a checkpoint. Wall-clock time is not kept.

@@ -39,7 +39,8 @@ Json to_json(const Result& result) {
           {"num_skipped_steps", result.num_skipped_steps},
           {"ended_by", result.ended_by},
           {"model_step", result.model_step},
-          {"evaluation", result.evaluation}};
+          {"evaluation", result.evaluation},
+          {"peak_memory_bytes", result.peak_memory_bytes}};
 }
 
 Result parse_result(const Json& json) {
@@ -57,6 +58,7 @@ Result parse_result(const Json& json) {
   result.model_step = json.at("model_step");
   for (const auto& [name, value] : json.at("evaluation").items())
     if (value.is_number()) result.evaluation[name] = value;
+  result.peak_memory_bytes = json.at("peak_memory_bytes");
   return result;
 }
 

@@ -3,22 +3,25 @@
 #include <chrono>
 #include <cmath>
 
-#include "base/file.h"
 #include "base/interrupt.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "data/prefetch.h"
 #include "train/budget.h"
 #include "train/divergence.h"
 #include "train/expert_statistics.h"
 #include "train/gradients.h"
+#include "train/matmul_rate.h"
 #include "train/metrics.h"
 #include "train/monitor.h"
 #include "train/optimizer_state.h"
 #include "train/parameter_sets.h"
 #include "train/schedule.h"
+#include "train/sinks/metric_log.h"
 #include "train/stage_folder.h"
+#include "train/stage_progress.h"
 #include "train/step.h"
 
 namespace flanmoe::train {
@@ -39,24 +42,8 @@ void check_job(const Config& config, const Job& job) {
          config.evaluate_every);
 }
 
-// A bar over the steps or, where those are not known, over the FLOPs to be spent.
-class StageProgress {
- public:
-  StageProgress(const Budget& budget, const std::string& label)
-      : counts_flops_(budget.train_flops() > 0),
-        bar_(label.empty() ? "train" : label,
-             counts_flops_ ? std::llround(std::ceil(budget.train_flops() / kGiga)) : budget.steps(),
-             counts_flops_ ? "GFLOP" : "steps") {}
-  void update(const Counts& counts, double loss) {
-    bar_.update(counts_flops_ ? static_cast<int64_t>(counts.train_flops / kGiga) : counts.step,
-                fmt::format("loss {:.4f}", loss));
-  }
-
- private:
-  static constexpr double kGiga = 1e9;
-  bool counts_flops_;
-  Progress bar_;
-};
+// Steps with fewer FLOPs are over long before the plain matmul rate would be measured.
+constexpr double kMinFlopsOfMeasuredStep = 1e9;
 
 class Loop {
  public:
@@ -69,18 +56,18 @@ class Loop {
         selection_(selection),
         budget_(config),
         monitor_(config.monitor, config.patience),
+        progress_(config, budget_, job.label),
         optimizer_(make_optimizer(selection.trained(), config.optimizer)) {}
 
   Result run() {
+    reset_peak_memory();
     resume();
     describe();
     clear_gradients(loaded_.model->parameters());
     set_gradient_dtypes(selection_.trained(), config_);
-    StageProgress progress(budget_, job_.label);
     evaluate_if_due();  // which an interrupt may have put off
     while (!ended_by(counts_)) {
       run_step();
-      progress.update(counts_, loss_);
       if (job_.after_step) job_.after_step(counts_.step);
       evaluate_if_due();
       const bool is_interrupt = is_interrupted() && (is_evaluation_due() || !ended_by(counts_));
@@ -130,7 +117,7 @@ class Loop {
         log::info("[train] resumed at step {} ({})", where(), folder_.checkpoint_path());
       }
     }
-    metrics_ = std::make_unique<LineAppender>(folder_.metrics_path(), metrics_bytes);
+    metrics_ = std::make_unique<MetricLog>(job_.out, metrics_bytes, config_.writes_tensorboard);
     data::BatchStream stream(job_.draw, config_.batch, static_cast<uint64_t>(config_.seed));
     stream.seek(cursor_);
     batches_ = std::make_unique<data::Prefetcher>(std::move(stream));
@@ -148,9 +135,15 @@ class Loop {
   }
 
   void run_step() {
-    const auto start = Clock::now();
+    auto start = Clock::now();
     const data::Prefetcher::Item item = batches_->next();
     const Counts of_step = count_batch(item.batch, loaded_.model->config());
+    if (num_timed_steps_ == 0 && of_step.train_flops >= kMinFlopsOfMeasuredStep) {
+      matmul_flops_per_s_ =
+          measure_matmul_rate(make_training_context(config_, counts_.step).compute_dtype,
+                              loaded_.model->device());
+      start = Clock::now();
+    }
     Counts after = counts_;
     after.add(of_step);
     const bool is_logged = after.step % config_.log_every == 0 || ended_by(after);
@@ -171,8 +164,11 @@ class Loop {
     if (num_timed_steps_++ > 0) later_data_wait_s_ += item.wait_s;
     experts_.watch(counts_.step);
     window_.add(values);
-    window_.add_seconds(seconds_since(start), item.wait_s, of_step);
+    const double seconds = seconds_since(start);
+    window_.add_seconds(seconds, item.wait_s, of_step);
     if (is_logged) write_metrics(learning_rate);
+    progress_.update(counts_, budget_.fraction(counts_, wall_s()), of_step, seconds, loss_,
+                     matmul_flops_per_s_);
   }
 
   // Forward, backward and the optimizer's update. The losses and gradient_norm; nothing where the
@@ -230,7 +226,7 @@ class Loop {
       fail_interrupted();
     }
     const bool is_best = monitor_.add(counts_.step, values);
-    metrics_->append(Json{{"step", counts_.step}, {"evaluation", values}}.dump());
+    metrics_->write(Json{{"step", counts_.step}, {"evaluation", values}});
     std::string text;
     for (const auto& [name, value] : values) text += fmt::format(", {} {:.4f}", name, value);
     log::info("[train] step {}{}{}", counts_.step, text, is_best ? " (best)" : "");
@@ -254,7 +250,8 @@ class Loop {
   void write_metrics(double learning_rate) {
     Json line = window_.to_line(counts_, learning_rate);
     if (loaded_.model->config().is_sparse()) line["experts"] = experts_.take();
-    metrics_->append(line.dump());
+    line["machine"] = window_.machine(matmul_flops_per_s_);
+    metrics_->write(line);
     if (window_.has("loss")) final_loss_ = window_.mean("loss");
     window_.clear();
     last_learning_rate_ = learning_rate;
@@ -300,7 +297,9 @@ class Loop {
                         .num_skipped_steps = counts_.num_skipped_steps,
                         .ended_by = std::string(to_string(ended)),
                         .model_step = takes_best ? monitor_.best_step() : counts_.step,
-                        .evaluation = takes_best ? monitor_.best_values() : monitor_.last_values()};
+                        .evaluation = takes_best ? monitor_.best_values() : monitor_.last_values(),
+
+                        .peak_memory_bytes = peak_memory_bytes()};
     const auto add_state = [&](const std::string& folder) {
       if (config_.keeps_optimizer_state)
         save_optimizer_state(folder, *optimizer_, config_.optimizer.name,
@@ -317,17 +316,19 @@ class Loop {
   const Selection& selection_;
   const Budget budget_;
   Monitor monitor_;
+  StageProgress progress_;
   const Clock::time_point start_ = Clock::now();
   double earlier_wall_s_ = 0;  // of this run's earlier processes
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<data::Prefetcher> batches_;
-  std::unique_ptr<LineAppender> metrics_;
+  std::unique_ptr<MetricLog> metrics_;
   int64_t first_step_ = 0;  // updates that the optimizer made in earlier stages
   Counts counts_;
   data::Cursor cursor_;
   Window window_;
   ExpertStatistics experts_;
   double loss_ = 0, final_loss_ = 0, last_learning_rate_ = 0;
+  double matmul_flops_per_s_ = 0;  // 0: not measured
   int64_t num_skipped_in_a_row_ = 0;
   int64_t num_timed_steps_ = 0;   // of this process
   double later_data_wait_s_ = 0;  // of all of them but the first

@@ -5,13 +5,16 @@
 //                            z_loss (means over layers), learning_rate, gradient_norm, input_fill,
 //                            target_fill and closing_fill (shares of the rows' room that real
 //                            tokens take, data/packing.h); cumulative examples, input_tokens,
-//                            target_tokens, cut_inputs, cut_targets, skipped_steps, train_flops;
-//                            and for sparse models experts: {layer: {load: [...], load_variation,
-//                            entropy, fraction_dropped, fraction_unserved, mean_combine_weight}}.
-//                            Wall-clock figures stand in keys ending in _s only: tokens_per_s,
-//                            flops_per_s, data_wait_s (mean time a step waited for its batch). An
-//                            evaluation is a line of its own: {"step": n, "evaluation": {name:
-//                            value}}
+//                            target_tokens, cut_inputs, cut_targets, skipped_steps, train_flops; and for sparse
+//                            models experts: {layer: {load: [...], load_variation, entropy,
+//                            fraction_dropped, fraction_unserved, mean_combine_weight}}. What
+//                            hangs on the clock and the machine stands in the object machine, all
+//                            else is the same bytes: tokens_per_s, flops_per_s, matmul_flops_per_s
+//                            (matmul_rate.h, measured once where a step has at least 1 GFLOP),
+//                            fraction_of_matmul, data_wait_s (mean time a step waited for its
+//                            batch), peak_memory_bytes (of the stage so far), time_s (Unix time). An evaluation
+//                            is a line of its own: {"step": n, "evaluation": {name: value}}
+//   tensorboard/             an event file with the numbers of metrics.jsonl (sinks/metric_log.h)
 //   checkpoint/              the newest checkpoint, replaced whole: model folder +
 //                            optimizer.safetensors + trainer.json (step, consumed counts, where
 //                            the data stands, config hash, size of metrics.jsonl)
@@ -47,6 +50,7 @@ struct Result {
   std::string ended_by;         // steps, tokens, train_flops, wall_s or patience
   int64_t model_step = 0;       // the step whose model it is: with keeps_best the best one
   EvaluationValues evaluation;  // of that model; empty where there was none
+  int64_t peak_memory_bytes = 0;  // resident, of this process since the stage began
 };
 
 struct Job {

@@ -165,7 +165,8 @@ TEST(Progress, WritesOnePlainLineForShortWorkOffATerminal) {
   });
   EXPECT_EQ(count_of(text, "\n"), 1u) << text;
   EXPECT_TRUE(text.starts_with("train 120/600 steps  ")) << text;
-  EXPECT_TRUE(text.ends_with("  loss 2.31\n")) << text;
+  EXPECT_CONTAINS(text, "  loss 2.31  ");
+  EXPECT_TRUE(text.ends_with(" steps/s\n")) << text;
   EXPECT_EQ(count_of(text, "\r") + count_of(text, "\033"), 0u) << text;
 }
 
@@ -184,7 +185,7 @@ TEST(Progress, RedrawsAtMostTenTimesASecondOnATerminal) {
   EXPECT_EQ(count_of(text, "\n"), 1u);
   EXPECT_CONTAINS(text, "train [############............] 50000/100000 steps  ");
   EXPECT_CONTAINS(text, " left  loss 2.31");
-  EXPECT_CONTAINS(text, "  loss 2.25\033[K");
+  EXPECT_CONTAINS(text, "  loss 2.25  ");
 }
 
 TEST(Progress, FitsANarrowTerminal) {
@@ -192,7 +193,7 @@ TEST(Progress, FitsANarrowTerminal) {
     Progress progress("träining", 600, "steps");
     progress.update(300, "a long suffix behind it");
   });
-  EXPECT_CONTAINS(text, "\rträining [#########\033[K");  // 19 characters
+  EXPECT_CONTAINS(text, "\rträining 300/600 st\033[K");  // 19 characters
 }
 
 TEST(Progress, CountsWithoutATotal) {
