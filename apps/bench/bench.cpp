@@ -19,6 +19,9 @@ Verb add_bench(Options options) {
   options.option("batch", settings->batch, "rows");
   options.option("input-length", settings->input_length, "tokens");
   options.option("target-length", settings->target_length, "tokens");
+  options.flag("operators", settings->shows_operators,
+               "of train: where the time goes, operator by operator, in steps of their own after "
+               "those that are measured (CPU)");
   options.option("repeats", settings->repeats, "measurements; the median counts");
   options.option("experts", settings->num_experts, "of moe");
   options.option("top-k", settings->top_k, "of moe");
@@ -61,13 +64,16 @@ Verb add_bench(Options options) {
       print_json(json);
       return;
     }
-    std::string text;
+    std::string text, table;
     for (const auto& [key, value] : json.items())
-      text += fmt::format("{:<22} {}\n", key,
-                          value.is_number_float() ? fmt::format("{:.6g}", value.get<double>())
-                          : value.is_string()     ? value.get<std::string>()
-                                                  : value.dump());
-    print(text);
+      if (key == "operators")
+        table = format_operators(value);
+      else
+        text += fmt::format("{:<22} {}\n", key,
+                            value.is_number_float() ? fmt::format("{:.6g}", value.get<double>())
+                            : value.is_string()     ? value.get<std::string>()
+                                                    : value.dump());
+    print(text + table);
   };
 }
 

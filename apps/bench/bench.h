@@ -1,9 +1,8 @@
 // What is measured and how it is told.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,7 +18,7 @@ struct BenchSettings {
                     data = "builtin:train", tokenizer;
   int64_t batch = 8, input_length = 256, target_length = 64, repeats = 5;
   int64_t num_experts = 64, top_k = 2, num_tokens = 4096, d_model = 512, d_ff = 2048;
-  bool is_gated = false;
+  bool is_gated = false, shows_operators = false;
 };
 
 // Of --shape: a named size or a model folder.
@@ -29,26 +28,28 @@ double seconds_of(const std::function<void()>& work);
 double median(std::vector<double> values);
 
 // The better median of at::mm at 2048^3 and 4096^3 in the dtype and threads of the run (DESIGN.md,
-// "Plain matmul rate"). Measured in turn with what it is held against.
+// "Plain matmul rate"). Measured in turn with what it is held against; its operands are gone from
+// memory after each measurement.
 class MatmulRate {
  public:
-  explicit MatmulRate(const Common& common);
+  explicit MatmulRate(const Common& common) : common_(common) {}
   void measure();
   // The first measurement of each size is the warm-up.
   double flops_per_s() const;
 
  private:
-  struct Operands {
-    at::Tensor a, b;
-    std::vector<double> seconds;
-  };
-  std::vector<Operands> operands_;
+  const Common& common_;
+  std::map<int64_t, std::vector<double>> seconds_;  // by size
 };
 
 // Each returns the keys of DESIGN.md, besides those that all benchmarks have.
 Json bench_matmul(const BenchSettings& settings);
-// Whole optimizer steps.
+// Whole optimizer steps. With shows_operators also "operators": [{phase, name, calls, seconds (of
+// one step), share (of the step), flops, fraction_of_matmul}]; FLOPs are those of the matrix
+// products that were made, for attention those that the model's count of FLOPs has.
 Json bench_train(const BenchSettings& settings);
+// A Markdown table of "operators", without what takes less than 0.2 % of the step.
+std::string format_operators(const Json& operators);
 // A sparse feed-forward block, forward and backward with all gradients, against a dense one over as
 // many rows as there are assignments.
 Json bench_moe(const BenchSettings& settings);

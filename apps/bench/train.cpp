@@ -6,6 +6,7 @@
 #include "bench/bench.h"
 #include "model/accounting.h"
 #include "model/folder.h"
+#include "ops/operator_profile.h"
 #include "train/gradients.h"
 #include "train/model_input.h"
 #include "train/optimizers/optimizer.h"
@@ -38,7 +39,67 @@ model::ModelConfig bench_model_config(const BenchSettings& settings) {
   return is_size ? model::named_size(settings.shape) : model::load_model_config(settings.shape);
 }
 
+namespace {
+
+// What attention's scores and weighted sums cost forward, which only our kernel knows.
+double count_attention_flops(const model::ModelConfig& config, const BenchSettings& settings,
+                             const data::Batch& batch) {
+  const auto with = model::count_flops_per_token(config, settings.input_length,
+                                                 settings.target_length),
+             without = model::count_flops_per_token(config);
+  return (with.encoder - without.encoder) * static_cast<double>(batch.num_input_tokens) +
+         (with.decoder - without.decoder) * static_cast<double>(batch.num_target_tokens);
+}
+
+Json to_json(const std::vector<ops::OperatorCost>& costs, double num_steps, double attention_flops,
+             double matmul_flops_per_s) {
+  double total_s = 0;
+  for (const ops::OperatorCost& cost : costs) total_s += cost.seconds;
+  Json operators = Json::array();
+  for (const ops::OperatorCost& cost : costs) {
+    double flops = cost.flops / num_steps;
+    if (cost.name == "flanmoe::attention")
+      flops = attention_flops * (cost.phase == "backward" ? 2 : 1);
+    const double seconds = cost.seconds / num_steps;
+    Json entry{{"phase", cost.phase},
+               {"name", cost.name.empty() ? "(in no operator)" : cost.name},
+               {"calls", static_cast<double>(cost.num_calls) / num_steps},
+               {"seconds", seconds},
+               {"share", cost.seconds / total_s}};
+    if (flops > 0) {
+      entry["flops"] = flops;
+      entry["fraction_of_matmul"] = flops / seconds / matmul_flops_per_s;
+    }
+    operators.push_back(entry);
+  }
+  return operators;
+}
+
+}  // namespace
+
+std::string format_operators(const Json& operators) {
+  constexpr double kMinShare = 0.002;
+  std::string table =
+      "\n| phase | operator | calls | ms | share | GFLOP | of matmul rate |\n"
+      "|---|---|---:|---:|---:|---:|---:|\n";
+  for (const Json& entry : operators) {
+    if (entry.at("share") < kMinShare) continue;
+    const bool has_flops = entry.contains("flops");
+    table += fmt::format(
+        "| {} | `{}` | {:.0f} | {:.1f} | {:.1f} % | {} | {} |\n",
+        entry.at("phase").get<std::string>(), entry.at("name").get<std::string>(),
+        entry.at("calls").get<double>(), 1e3 * entry.at("seconds").get<double>(),
+        100 * entry.at("share").get<double>(),
+        has_flops ? fmt::format("{:.1f}", entry.at("flops").get<double>() / 1e9) : "",
+        has_flops ? fmt::format("{:.2f}", entry.at("fraction_of_matmul").get<double>()) : "");
+  }
+  return table;
+}
+
 Json bench_train(const BenchSettings& settings) {
+  if (settings.shows_operators && settings.common.device != "cpu")
+    fail(ErrorCode::Unsupported, "[--operators] expected --device cpu, found {}",
+         settings.common.device);
   const model::ModelConfig config = bench_model_config(settings);
   const model::Model model(config, 0, at::kFloat, settings.common.torch_device());
   train::OptimizerConfig optimizer_config;
@@ -55,25 +116,39 @@ Json bench_train(const BenchSettings& settings) {
   train::set_gradient_dtypes(model.parameters(), train_config);
 
   double loss = 0;
-  int64_t step = 0;
-  const auto run_step = [&] {
+  int64_t step = 0, peak_bytes = 0;
+  bool step_is_open = false;
+  // With a profile the parts of a step are its phases.
+  const auto run_step = [&](ops::OperatorProfile* profile = nullptr) {
+    const auto phase = [&](const char* name) {
+      if (!profile) return;
+      if (step_is_open) profile->end_phase();
+      step_is_open = name != nullptr;
+      if (name) profile->begin_phase(name);
+    };
+    phase("forward");
     nn::Context context;
     context.is_training = true;
     context.compute_dtype = settings.common.scalar_type();
     context.step = ++step;
     const model::LossOutput output = model.loss(input, context);
+    phase("backward");
     output.loss.backward();
+    phase("optimizer");
     optimizer->step(
         step, 1e-4,
         train::compute_clip_scale(train::compute_gradient_norm(model.parameters()), 1.0));
     train::clear_gradients(model.parameters());
+    phase(nullptr);
     loss = output.cross_entropy.item<double>();
   };
   MatmulRate rate(settings.common);
   std::vector<double> seconds;
   for (int64_t i = 0; i <= settings.repeats + 1; ++i) {
     rate.measure();
-    const double s = seconds_of(run_step);
+    reset_peak_memory();
+    const double s = seconds_of([&] { run_step(); });
+    peak_bytes = std::max(peak_bytes, peak_memory_bytes());
     if (i >= 2) seconds.push_back(s);
   }
   if (!(loss > 0)) fail(ErrorCode::NonFinite, "[bench] the loss of step {} is {}", step, loss);
@@ -81,20 +156,27 @@ Json bench_train(const BenchSettings& settings) {
   const double flops =
       model::count_train_flops(config, batch.num_input_tokens, batch.num_target_tokens,
                                settings.input_length, settings.target_length);
-  return {{"shape", settings.shape},
-          {"median_s", median_s},
-          {"min_s", *std::min_element(seconds.begin(), seconds.end())},
-          {"max_s", *std::max_element(seconds.begin(), seconds.end())},
-          {"tokens_per_s",
-           static_cast<double>(batch.num_input_tokens + batch.num_target_tokens) / median_s},
-          {"flops_per_s", flops / median_s},
-          {"matmul_flops_per_s", rate.flops_per_s()},
-          {"fraction_of_matmul", flops / median_s / rate.flops_per_s()},
-          {"optimizer", settings.optimizer},
-          {"batch", settings.batch},
-          {"input_length", settings.input_length},
-          {"target_length", settings.target_length},
-          {"peak_memory_bytes", peak_memory_bytes()}};
+  Json json{{"shape", settings.shape},
+            {"median_s", median_s},
+            {"min_s", *std::min_element(seconds.begin(), seconds.end())},
+            {"max_s", *std::max_element(seconds.begin(), seconds.end())},
+            {"tokens_per_s",
+             static_cast<double>(batch.num_input_tokens + batch.num_target_tokens) / median_s},
+            {"flops_per_s", flops / median_s},
+            {"matmul_flops_per_s", rate.flops_per_s()},
+            {"fraction_of_matmul", flops / median_s / rate.flops_per_s()},
+            {"optimizer", settings.optimizer},
+            {"batch", settings.batch},
+            {"input_length", settings.input_length},
+            {"target_length", settings.target_length},
+            {"peak_memory_bytes", peak_bytes}};
+  if (settings.shows_operators) {
+    ops::OperatorProfile profile;
+    for (int64_t i = 0; i < settings.repeats; ++i) run_step(&profile);
+    json["operators"] = to_json(profile.costs(), static_cast<double>(settings.repeats),
+                                count_attention_flops(config, settings, batch), rate.flops_per_s());
+  }
+  return json;
 }
 
 }  // namespace flanmoe::apps

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "ops/cpu/kernels.h"
 #include "ops/cuda/ops_cuda.h"
+#include "ops/scope.h"
 
 namespace flanmoe::ops {
 
@@ -18,9 +19,11 @@ T* data(const at::Tensor& tensor) {
   return tensor.defined() ? static_cast<T*>(tensor.data_ptr()) : nullptr;
 }
 
-// function(T{}) with T = float, double or Bf16 after the dtype of `tensor`.
+// function(T{}) with T = float, double or Bf16 after the dtype of `tensor`; profilers see it as
+// `op`.
 template <class Function>
 void visit_dtype(const char* op, const at::Tensor& tensor, Function function) {
+  const Scope scope(op);
   switch (tensor.scalar_type()) {
     case at::kFloat:
       return function(float{});
