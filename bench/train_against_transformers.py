@@ -1,61 +1,59 @@
 #!/usr/bin/env python3
-"""Training steps of flanmoe and of transformers on one model folder, alternating; prints one JSON line a setting with the ratio of tokens a second.
+"""Training steps of flanmoe, of eager transformers and of torch.compile on one model folder, in turn: tokens a second, ratios and peak memory.
 
-usage: bench/train_against_transformers.py MODEL_FOLDER [--dtype bfloat16|float32] [--optimizer adamw|adafactor] [--mode eager|compile] [--rounds 3]
-Needs torch, transformers and safetensors from PyPI. Batch 8, 256 in, 64 out, the same number of threads on both sides. A bfloat16 peer keeps float32 weights under autocast.
+usage: bench/train_against_transformers.py MODEL_FOLDER [--dtype bfloat16,float32] [--optimizer adamw,adafactor] [--mode eager,compile] [--rounds 3] [--json FILE]
+Needs torch, transformers and safetensors from PyPI. Batch 8, 256 in, 64 out, the same number of threads on all sides; every side in a process of its own, and those that are not
+measured wait. A bfloat16 peer keeps float32 weights under autocast. A figure is the median over the rounds of the medians in a round; the first steps of each do not count.
 """
-import argparse, json, os, statistics, subprocess, time
+import argparse, json, os, statistics
 
-parser = argparse.ArgumentParser()
+import peers
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("model")
-parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"])
-parser.add_argument("--optimizer", default="adamw", choices=["adamw", "adafactor"])
-parser.add_argument("--mode", default="eager", choices=["eager", "compile"])
+parser.add_argument("--dtype", default="bfloat16,float32")
+parser.add_argument("--optimizer", default="adamw,adafactor")
+parser.add_argument("--mode", default="eager,compile")
 parser.add_argument("--rounds", type=int, default=3)
+parser.add_argument("--steps", type=int, default=3, help="in a round")
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--flanmoe", default="build/flanmoe")
+parser.add_argument("--json", help="a file for all figures")
 arguments = parser.parse_args()
-
-import torch
-from transformers import AutoModelForSeq2SeqLM
-from transformers.optimization import Adafactor
-
-torch.set_num_threads(arguments.threads)
-model = AutoModelForSeq2SeqLM.from_pretrained(arguments.model, dtype=torch.float32).train()
-if arguments.optimizer == "adamw":
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-else:
-    optimizer = Adafactor(model.parameters(), lr=1e-4, relative_step=False, scale_parameter=False, warmup_init=False)
-run = torch.compile(model) if arguments.mode == "compile" else model
-generator = torch.Generator().manual_seed(0)
-inputs = torch.randint(3, model.config.vocab_size - 128, (8, 256), generator=generator)
-labels = torch.randint(3, model.config.vocab_size - 128, (8, 64), generator=generator)
+tokens, modes = 8 * (256 + 64), [mode for mode in arguments.mode.split(",") if mode]
 
 
-def step():
-    start = time.perf_counter()
-    optimizer.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", torch.bfloat16, enabled=arguments.dtype == "bfloat16"):
-        loss = run(input_ids=inputs, labels=labels).loss
-    loss.backward()
-    optimizer.step()
-    return time.perf_counter() - start
+def measure(dtype, optimizer):
+    options = ["--dtype", dtype, "--optimizer", optimizer, "--threads", str(arguments.threads)]
+    others = {mode: peers.Peer(arguments.model, "--mode", mode, *options) for mode in modes}
+    for peer in others.values():
+        peer.step(2)
+    rates, memory, fractions = {"flanmoe": [], **{mode: [] for mode in modes}}, {}, []
+    for _ in range(arguments.rounds):
+        ours = peers.flanmoe(arguments.flanmoe, "train", "--shape", arguments.model, "--repeats", str(arguments.steps), *options)
+        rates["flanmoe"].append(ours["tokens_per_s"])
+        fractions.append(ours["fraction_of_matmul"])
+        memory["flanmoe"] = max(memory.get("flanmoe", 0), ours["peak_memory_bytes"])
+        for mode, peer in others.items():
+            result = peer.step(arguments.steps)
+            rates[mode].append(tokens / statistics.median(result["seconds"]))
+            memory[mode] = result["peak_memory_bytes"]
+    for peer in others.values():
+        peer.close()
+    return {"model": os.path.basename(arguments.model.rstrip("/")), "dtype": dtype, "optimizer": optimizer, "threads": arguments.threads,
+            "fraction_of_matmul": statistics.median(fractions), "rounds": rates,
+            "tokens_per_s": {name: statistics.median(values) for name, values in rates.items()}, "peak_memory_bytes": memory}
 
 
-def ours():
-    command = [arguments.flanmoe, "bench", "train", "--shape", arguments.model, "--dtype", arguments.dtype, "--optimizer", arguments.optimizer,
-               "--threads", str(arguments.threads), "--repeats", "3", "--json"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-step(), step()
-theirs, mine = [], []
-for _ in range(arguments.rounds):
-    theirs += [step(), step()]
-    mine.append(ours())
-tokens = 8 * (256 + 64)
-their_rate, our_rate = tokens / statistics.median(theirs), statistics.median(m["tokens_per_s"] for m in mine)
-print(json.dumps({"model": os.path.basename(arguments.model.rstrip("/")), "dtype": arguments.dtype, "optimizer": arguments.optimizer, "mode": arguments.mode,
-                  "threads": arguments.threads, "transformers_tokens_per_s": round(their_rate, 1), "flanmoe_tokens_per_s": round(our_rate, 1),
-                  "ratio": round(our_rate / their_rate, 2), "fraction_of_matmul": round(statistics.median(m["fraction_of_matmul"] for m in mine), 3),
-                  "peak_memory_mb": round(max(m["peak_memory_bytes"] for m in mine) / 2**20)}))
+results = [measure(dtype, optimizer) for dtype in arguments.dtype.split(",") for optimizer in arguments.optimizer.split(",")]
+rows = []
+for r in results:
+    rate, memory = r["tokens_per_s"], r["peak_memory_bytes"]
+    rows.append([r["dtype"], r["optimizer"], f"{rate['flanmoe']:.0f}", f"{r['fraction_of_matmul']:.2f}"] +
+                [text for m in modes for text in (f"{rate[m]:.0f}", f"{rate['flanmoe'] / rate[m]:.2f}")] +
+                [f"{memory['flanmoe'] / 1e6:.0f}"] + [text for m in modes for text in (f"{memory[m] / 1e6:.0f}", f"{memory['flanmoe'] / memory[m]:.2f}")])
+peers.print_table(["dtype", "optimizer", "flanmoe tokens/s", "of matmul rate"] + [text for m in modes for text in (f"{m} tokens/s", f"times {m}")] +
+                  ["flanmoe MB"] + [text for m in modes for text in (f"{m} MB", f"of {m}")], rows)
+if arguments.json:
+    with open(arguments.json, "w") as file:
+        json.dump(results, file, indent=1)

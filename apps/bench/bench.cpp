@@ -35,6 +35,15 @@ Verb add_bench(Options options) {
       "how first choices spread over the experts, of moe");
   options.option("data", settings->data,
                  "of data and packing: JSONL files or folders, builtin:NAME; separated by commas");
+  options.option("examples", settings->num_examples,
+                 "of data and packing: so many draws; 0: as many as there are");
+  options.option("tokens-out", settings->tokens_out,
+                 "of data and packing: a JSONL file for the token ids of the examples, in the "
+                 "order of the draws");
+  options.setter<std::vector<std::string>>(
+      "arms", settings->arms,
+      [settings](const std::vector<std::string>& arms) { settings->arms = arms; },
+      "of packing: some of padded, bucketed, packed");
   options.option("tokenizer", settings->tokenizer, "of data and packing: a folder with one");
   settings->common.add_to(options);
   options.footer(

@@ -15,7 +15,9 @@ namespace flanmoe::apps {
 struct BenchSettings {
   Common common;
   std::string what, shape = "flan-t5-small", optimizer = "adafactor", routing = "uniform",
-                    data = "builtin:train", tokenizer;
+                    data = "builtin:train", tokenizer, tokens_out;
+  std::vector<std::string> arms = {"padded", "bucketed", "packed"};
+  int64_t num_examples = 0;
   int64_t batch = 8, input_length = 256, target_length = 64, repeats = 5;
   int64_t num_experts = 64, top_k = 2, num_tokens = 4096, d_model = 512, d_ff = 2048;
   bool is_gated = false, shows_operators = false;
@@ -57,7 +59,8 @@ Json bench_moe(const BenchSettings& settings);
 // rows are with and without packing.
 Json bench_data(const BenchSettings& settings);
 // Optimizer steps on the examples of --data at their natural lengths: padded, padded after sorting
-// by length, and packed, in turn.
+// by length, and packed, in turn; --arms says which. Padded batches have as many examples as packed
+// ones hold on average.
 Json bench_packing(const BenchSettings& settings);
 
 }  // namespace flanmoe::apps

@@ -1,7 +1,9 @@
 #include <algorithm>
-#include <array>
 
+#include "base/file.h"
 #include "base/json.h"
+#include "base/memory.h"
+#include "base/nearest.h"
 #include "base/random.h"
 #include "bench/bench.h"
 #include "data/batch.h"
@@ -33,6 +35,13 @@ struct Examples {
 constexpr int64_t kMaxExamples = 1 << 20;
 constexpr int64_t kOfEndlessSource = 2000;
 
+void write_tokens(const Examples& examples, const std::string& path) {
+  std::string lines;
+  for (const data::TokenizedExample& example : examples.tokenized)
+    lines += Json{{"inputs", example.inputs}, {"targets", example.targets}}.dump() + "\n";
+  write_file_atomically(path, lines);
+}
+
 // As many draws of the mixture as it has examples (kOfEndlessSource for a task without an end),
 // rendered and tokenised once.
 Examples load_examples(const BenchSettings& settings) {
@@ -45,6 +54,7 @@ Examples load_examples(const BenchSettings& settings) {
   for (const data::MixtureTask& task : mixture.tasks())
     num_examples += task.num_examples < 0 ? kOfEndlessSource : task.num_examples;
   num_examples = std::min(num_examples, kMaxExamples);
+  if (settings.num_examples > 0) num_examples = settings.num_examples;
 
   Examples examples;
   std::vector<data::PromptText> texts;
@@ -57,6 +67,7 @@ Examples load_examples(const BenchSettings& settings) {
       examples.tokenized.push_back({mix64(i), tokenizer.encode_with_eos(texts[i].inputs),
                                     tokenizer.encode_with_eos(texts[i].targets)});
   });
+  if (!settings.tokens_out.empty()) write_tokens(examples, settings.tokens_out);
   return examples;
 }
 
@@ -137,7 +148,6 @@ Json bench_packing(const BenchSettings& settings) {
     train::clear_gradients(model.parameters());
   };
 
-  // Padded batches have as many examples as packed ones hold on average.
   struct Arm {
     const char* name;
     data::BatchStream stream;
@@ -157,8 +167,18 @@ Json bench_packing(const BenchSettings& settings) {
       1, settings.batch * statistics.num_segments / std::max<int64_t>(1, statistics.num_rows));
   data::BatchConfig unsorted = bucketed;
   unsorted.bucket_batches = 1;
-  std::array<Arm, 3> arms{make_arm("padded", unsorted), make_arm("bucketed", bucketed),
-                          make_arm("packed", packed)};
+  std::vector<Arm> arms;
+  for (const std::string& name : settings.arms) {
+    if (name == "padded")
+      arms.push_back(make_arm("padded", unsorted));
+    else if (name == "bucketed")
+      arms.push_back(make_arm("bucketed", bucketed));
+    else if (name == "packed")
+      arms.push_back(make_arm("packed", packed));
+    else
+      fail(ErrorCode::InvalidArgument, "[--arms] unknown arm '{}'{}", name,
+           suggestion(name, {"padded", "bucketed", "packed"}));
+  }
   for (int64_t i = 0; i <= settings.repeats; ++i)
     for (Arm& arm : arms) {
       const data::Batch batch = arm.stream.next();
@@ -174,13 +194,16 @@ Json bench_packing(const BenchSettings& settings) {
             {"batch", settings.batch},
             {"padded_batch", bucketed.batch_size}};
   for (const Arm& arm : arms) {
-    const double tokens_per_s = static_cast<double>(arm.num_tokens) / arm.seconds,
-                 padded = static_cast<double>(arms[0].num_tokens) / arms[0].seconds;
+    const double tokens_per_s = static_cast<double>(arm.num_tokens) / arm.seconds;
     json[arm.name] = {{"tokens_per_s", tokens_per_s},
                       {"share_of_positions", static_cast<double>(arm.num_tokens) /
-                                                 static_cast<double>(arm.num_positions)},
-                      {"against_padded", tokens_per_s / padded}};
+                                                 static_cast<double>(arm.num_positions)}};
+    if (arms.front().name == std::string("padded"))
+      json[arm.name]["against_padded"] =
+          tokens_per_s * arms.front().seconds / static_cast<double>(arms.front().num_tokens);
   }
+  json["optimizer"] = settings.optimizer;
+  json["peak_memory_bytes"] = peak_memory_bytes();
   return json;
 }
 
