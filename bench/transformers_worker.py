@@ -21,7 +21,9 @@ arguments = parser.parse_args()
 
 import torch
 from transformers import AutoModelForSeq2SeqLM
+from transformers.utils.logging import disable_progress_bar
 
+disable_progress_bar()
 torch.set_num_threads(arguments.threads)
 model = AutoModelForSeq2SeqLM.from_pretrained(arguments.model, dtype=torch.float32).train()
 if arguments.optimizer == "adamw":
