@@ -107,8 +107,8 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, const TensorInfos&
 
   file_ = std::make_unique<File>(aside_, O_WRONLY | O_CREAT | O_TRUNC);
   try {
-    file_->write(prefix, 8);
-    file_->write(header.data(), header.size());
+    write_bytes(prefix, 8);
+    write_bytes(header.data(), header.size());
   } catch (...) {
     ::unlink(aside_.c_str());
     throw;
@@ -137,7 +137,20 @@ void SafetensorsWriter::write_dense(const at::Tensor& tensor) {
     return;
   }
   const at::Tensor dense = (tensor.is_neg() ? tensor.resolve_neg() : tensor).contiguous();
-  if (dense.nbytes() > 0) file_->write(dense.const_data_ptr(), dense.nbytes());
+  write_bytes(dense.const_data_ptr(), dense.nbytes());
+}
+
+void SafetensorsWriter::write_bytes(const void* bytes, size_t size) {
+  // so much that the system copies it out of the cache into which the hash has brought it
+  constexpr size_t kChunkBytes = size_t{1} << 18;
+  const char* next = static_cast<const char*>(bytes);
+  while (size > 0) {
+    const size_t count = std::min(size, kChunkBytes);
+    hasher_.add({next, count});
+    file_->write(next, count);
+    next += count;
+    size -= count;
+  }
 }
 
 void SafetensorsWriter::finish() {
@@ -191,16 +204,19 @@ void FolderWriter::write(const std::string& name, const at::Tensor& tensor) {
     open_next();
   }
   writer_->write(name, tensor);
-  if (--num_left_ > 0) return;
+  if (--num_left_ == 0) finish_shard();
+}
+
+void FolderWriter::finish_shard() {
   writer_->finish();
+  hashes_[file_name(num_opened_ - 1)] = writer_->hash();
   writer_.reset();
 }
 
 void FolderWriter::finish() {
   if (order_.empty() && num_opened_ == 0) {
     open_next();
-    writer_->finish();
-    writer_.reset();
+    finish_shard();
   }
   FLANMOE_ASSERT(!writer_ && num_opened_ == shards_.size());
   if (shards_.size() == 1) return;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/hash.h"
 #include "checkpoint/named_tensors.h"
 #include "checkpoint/raw_file.h"
 #include "checkpoint/tensor_file.h"
@@ -35,14 +36,18 @@ class SafetensorsWriter {
   void write(const std::string& name, const at::Tensor& tensor);
   // After the last one. Throws Io.
   void finish();
+  // Of the file's bytes as they were given to the system, after finish() (base/hash.h).
+  std::string hash() const { return hasher_.hex(); }
 
  private:
+  void write_bytes(const void* bytes, size_t size);
   void write_dense(const at::Tensor& tensor);
 
   std::string path_, aside_;
   TensorInfos tensors_;
   std::vector<std::string> order_;
   size_t num_written_ = 0;
+  Hasher hasher_;
   std::unique_ptr<File> file_;
 };
 
@@ -59,10 +64,13 @@ class FolderWriter {
   void write(const std::string& name, const at::Tensor& tensor);
   // Finishes the last shard and writes the index.
   void finish();
+  // Of the files with tensors, by name, after finish().
+  const std::map<std::string, std::string>& hashes() const { return hashes_; }
 
  private:
   std::string file_name(size_t shard) const;
   void open_next();
+  void finish_shard();
 
   std::string folder_;
   std::vector<TensorInfos> shards_;
@@ -70,6 +78,7 @@ class FolderWriter {
   int64_t total_bytes_ = 0;
   size_t num_opened_ = 0, num_left_ = 0;  // shards opened; tensors that the open one still expects
   std::unique_ptr<SafetensorsWriter> writer_;
+  std::map<std::string, std::string> hashes_;
 };
 
 }  // namespace flanmoe::checkpoint
