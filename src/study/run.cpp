@@ -17,6 +17,7 @@
 #include "study/plan.h"
 #include "study/report.h"
 #include "study/table.h"
+#include "train/stage_folder.h"
 
 namespace flanmoe::study {
 namespace {
@@ -74,7 +75,7 @@ class Executor {
                StageRecord& record) const {
     const std::string folder = stage_folder(out_, stage.name());
     const bool is_interrupted_training =
-        stage.trains() && earlier && !earlier->is_complete && has_training(folder);
+        stage.trains() && earlier && !earlier->is_complete && train::has_training(folder);
     if (is_interrupted_training && options_.resumes && earlier->key == record.key) {
       log::info("[study] {}: continues", stage.name());
       record.num_resumes = earlier->num_resumes + 1;
@@ -100,12 +101,6 @@ class Executor {
         std::filesystem::remove_all(out_ + "/" + output.path);
     save_record(out_, record);
     return false;
-  }
-
-  static bool has_training(const std::string& folder) {
-    recover_folder(folder + "/checkpoint");
-    recover_folder(folder + "/model");
-    return is_folder(folder + "/checkpoint") || is_folder(folder + "/model");
   }
 
   StageRun make_run(const PlannedStage& planned, StageRecord& record) const {

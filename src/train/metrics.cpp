@@ -111,6 +111,7 @@ Json Window::machine(double matmul_flops_per_s) const {
     }
     figures["data_wait_s"] = data_wait_s_ / timed_steps_;
   }
+  if (checkpoint_wait_s_ > 0) figures["checkpoint_wait_s"] = checkpoint_wait_s_;
   figures["peak_memory_bytes"] = peak_memory_bytes();
   return figures;
 }

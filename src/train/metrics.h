@@ -39,11 +39,14 @@ class Window {
   void add_seconds(double seconds, double data_wait_s, const Counts& of_step);
   bool has(const std::string& name) const;
   bool is_empty() const { return sums_.empty(); }
+  // How long training waited for a checkpoint.
+  void add_checkpoint_wait(double seconds) { checkpoint_wait_s_ += seconds; }
   double mean(const std::string& name) const;  // 0 where there is none
   // The line without expert statistics and without what the machine says.
   Json to_line(const Counts& counts, double learning_rate) const;
   // What the clock and the machine say: tokens_per_s, flops_per_s, with a rate that is not 0
-  // matmul_flops_per_s and fraction_of_matmul, data_wait_s, and peak_memory_bytes of the process.
+  // matmul_flops_per_s and fraction_of_matmul, data_wait_s, checkpoint_wait_s (sum since
+  // the last line, where there was one), and peak_memory_bytes of the process.
   Json machine(double matmul_flops_per_s) const;
   void clear() { *this = Window(); }
 
@@ -55,6 +58,7 @@ class Window {
   std::vector<std::pair<std::string, double>> sums_;
   std::vector<int64_t> num_values_;
   double seconds_ = 0, data_wait_s_ = 0, timed_steps_ = 0, timed_tokens_ = 0, timed_flops_ = 0;
+  double checkpoint_wait_s_ = 0;
 };
 
 }  // namespace flanmoe::train

@@ -11,15 +11,35 @@
 namespace flanmoe::train {
 namespace {
 
-constexpr int64_t kFormat = 2;
+constexpr int64_t kFormat = 3;  // of trainer.json
+constexpr const char* kCheckpoints = "checkpoints";
+constexpr const char* kBestModels = "best";
+
+[[noreturn]] void fail_on_difference(const char* what, const std::string& key, const Json& saved,
+                                     const Json& given, const std::string& where,
+                                     const std::string& remark = {}) {
+  fail(
+      ErrorCode::InvalidConfig,
+      "[train] cannot resume: {} {} is {}, the run began with {} ({}){}; restore it, or train into "
+      "another folder",
+      what, key, value_text(given, key), value_text(saved, key), where, remark);
+}
 
 void check_same(const char* what, const Json& saved, const Json& given, const std::string& where) {
   const std::string key = find_difference(saved, given);
-  if (key.empty()) return;
-  fail(ErrorCode::InvalidConfig,
-       "[train] cannot resume: {} {} is {}, the run began with {} ({}); restore it, or train into "
-       "another folder",
-       what, key, value_text(given, key), value_text(saved, key), where);
+  if (!key.empty()) fail_on_difference(what, key, saved, given, where);
+}
+
+constexpr const char* kFreeKeys[] = {"checkpoint_every", "checkpoint_every_s", "keep_last",
+                                     "keep_every", "writes_tensorboard"};
+constexpr const char* kBudgetKeys[] = {"steps", "tokens", "train_flops", "wall_s"};
+
+// Whether the learning rate of a step depends on when the run is to end.
+bool has_schedule_over_budget(const Json& config) {
+  const std::string schedule = config.at("schedule");
+  return (schedule == to_string(ScheduleKind::Linear) ||
+          schedule == to_string(ScheduleKind::Cosine)) &&
+         config.at("decay_steps") == 0;
 }
 
 // Round trip through text, so that numbers compare as they are read back.
@@ -84,20 +104,30 @@ Identity make_identity(const model::Model& model, const Config& config, const Jo
 }
 
 StageFolder::StageFolder(const Job& job, Identity identity)
-    : out_(job.out), identity_(std::move(identity)) {
+    : out_(job.out),
+      identity_(std::move(identity)),
+      retention_{identity_.config.at("keep_last"), identity_.config.at("keep_every")},
+      checkpoints_(out_ + "/" + kCheckpoints),
+      best_models_(out_ + "/" + kBestModels) {
   make_folders(out_);
   recover_folder(model_path());
-  recover_folder(checkpoint_path());
+  checkpoints_.clean_up();
+  best_models_.clean_up();
+  if (is_folder(out_ + "/checkpoint"))
+    fail(ErrorCode::InvalidArgument,
+         "[train] {}/checkpoint is of a version of flanmoe before checkpoints/step-...; this one "
+         "cannot continue it: remove it, or give another folder",
+         out_);
   if (job.resumes) return;
   if (is_folder(model_path()))
     fail(ErrorCode::InvalidArgument,
          "[train] {} is there already; give another folder, or --resume to go on from it",
          model_path());
-  if (is_folder(checkpoint_path()))
+  if (!checkpoints_.steps().empty())
     fail(ErrorCode::InvalidArgument,
          "[train] {} is there already, of a run that was stopped; continue it with --resume, give "
          "another folder, or remove it",
-         checkpoint_path());
+         checkpoints_.folder());
 }
 
 Json StageFolder::identity_json() const {
@@ -106,8 +136,24 @@ Json StageFolder::identity_json() const {
           {"data_hash", identity_.data_hash}};
 }
 
-void StageFolder::check_identity(const Json& saved, const std::string& path) const {
-  check_same("train config", saved.at("config"), identity_.config, path);
+void StageFolder::check_identity(const Json& saved, const std::string& path, Budget budget) const {
+  const auto without = [](Json config, const auto& keys) {
+    for (const char* key : keys) config.erase(key);
+    return config;
+  };
+  const char* const what = "train config";
+  const Json began = without(saved.at("config"), kFreeKeys),
+             given = without(identity_.config, kFreeKeys);
+  check_same(what, without(began, kBudgetKeys), without(given, kBudgetKeys), path);
+  if (const std::string key = find_difference(began, given); !key.empty()) {
+    if (budget == Budget::Same)
+      fail_on_difference(what, key, began, given, path,
+                         ", and is finished: a stage that starts from its model trains it further");
+    if (has_schedule_over_budget(given))
+      fail_on_difference(
+          what, key, began, given, path,
+          ", and the learning rate decays until the budget is spent (decay_steps 0)");
+  }
   check_same("model config", saved.at("model_config"), identity_.model_config, path);
   if (saved.at("data_hash") != identity_.data_hash)
     fail(ErrorCode::InvalidConfig,
@@ -116,28 +162,83 @@ void StageFolder::check_identity(const Json& saved, const std::string& path) con
          path);
 }
 
+void StageFolder::check_not_spent(const Counts& counts, const std::string& path) const {
+  const auto check = [&](const char* key, double spent) {
+    const double budget = identity_.config.at(key);
+    if (budget > 0 && spent >= budget)
+      fail(ErrorCode::InvalidConfig,
+           "[train] cannot resume: train config {} is {}, the run has made {} already ({}); give "
+           "more, or train into another folder",
+           key, value_text(identity_.config, key), spent, path);
+  };
+  check("steps", static_cast<double>(counts.step));
+  check("tokens", static_cast<double>(counts.num_input_tokens + counts.num_target_tokens));
+  check("train_flops", counts.train_flops);
+}
+
 std::optional<Result> StageFolder::load_finished(model::LoadedModel& loaded) const {
   if (!is_folder(model_path())) return std::nullopt;
   const std::string path = out_ + "/result.json";
   const Json saved = load_json(path);
   const Result result = read_fields(path, [&] {
-    check_identity(saved, path);
+    check_identity(saved, path, Budget::Same);
     return parse_result(saved.at("result"));
   });
   fill_model(loaded, model_path());
+  remove_unfinished();
   return result;
+}
+
+void StageFolder::check_checkpoint(int64_t step) const {
+  checkpoints_.check(step);
+  const std::string path = checkpoints_.path(step) + "/" + kTrainerFile;
+  const Json saved = load_json(path);
+  read_fields(path, [&] {
+    const int64_t metrics_bytes = saved.at("metrics_bytes");
+    std::error_code error;
+    const auto size = std::filesystem::file_size(metrics_path(), error);
+    if (error || static_cast<int64_t>(size) < metrics_bytes)
+      fail(ErrorCode::CorruptFile, "'{}' has {} bytes where {} were written before", metrics_path(),
+           error ? 0 : size, metrics_bytes);
+    const int64_t best_step = saved.at("best_step");
+    if (best_step > 0) best_models_.check(best_step);
+    return 0;
+  });
+}
+
+// 0 where there is none.
+int64_t StageFolder::find_whole_checkpoint() const {
+  const std::vector<int64_t> steps = checkpoints_.steps();
+  std::string damages;
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    try {
+      check_checkpoint(*step);
+      return *step;
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::Internal) throw;
+      log::warn("[train] the checkpoint of step {} is damaged: {}", *step, error.what());
+      damages += fmt::format("\n  step {}: {}", *step, error.what());
+    }
+  }
+  if (!damages.empty())
+    fail(ErrorCode::CorruptFile,
+         "[train] cannot resume: every checkpoint in {} is damaged; bring one back from a copy, or "
+         "remove the folder to begin at step 0{}",
+         checkpoints_.folder(), damages);
+  return 0;
 }
 
 std::optional<Progressed> StageFolder::load_checkpoint(model::LoadedModel& loaded,
                                                        Optimizer& optimizer) const {
-  if (!is_folder(checkpoint_path())) return std::nullopt;
-  const std::string path = checkpoint_path() + "/trainer.json";
+  const int64_t step = find_whole_checkpoint();
+  if (step == 0) return std::nullopt;
+  const std::string folder = checkpoints_.path(step), path = folder + "/" + kTrainerFile;
   const Json saved = load_json(path);
   const Progressed progressed = read_fields(path, [&] {
     if (saved.at("format") != kFormat)
       fail(ErrorCode::Unsupported, "[train] {} has format {}, expected {}", path,
            saved.at("format").dump(), kFormat);
-    check_identity(saved, path);
+    check_identity(saved, path, Budget::CanDiffer);
     if (saved.at("num_threads") != kernels::num_threads())
       log::warn(
           "[train] the run began with {} threads and goes on with {}: its bytes may differ from "
@@ -152,45 +253,51 @@ std::optional<Progressed> StageFolder::load_checkpoint(model::LoadedModel& loade
                       saved.at("best_step"),
                       saved.at("extra")};
   });
-  fill_model(loaded, checkpoint_path() + "/model");
-  optimizer.load_state(checkpoint::load_safetensors(checkpoint_path() + "/optimizer.safetensors"));
+  check_not_spent(progressed.counts, path);
+  fill_model(loaded, folder + "/" + kModelFolder);
+  optimizer.load_state(checkpoint::load_safetensors(folder + "/" + model::kOptimizerFile));
   return progressed;
 }
 
-void StageFolder::save_checkpoint(const model::LoadedModel& loaded, Optimizer& optimizer,
-                                  const Progressed& progressed) const {
-  AtomicFolder folder(checkpoint_path());
-  model::save_model(folder.path() + "/model", *loaded.model, loaded.tokenizer.get());
-  checkpoint::save_safetensors(folder.path() + "/optimizer.safetensors", optimizer.state());
+std::map<std::string, double> StageFolder::load_best(model::LoadedModel& loaded,
+                                                     int64_t step) const {
+  best_models_.check(step);
+  const std::string folder = best_models_.path(step), path = folder + "/" + kBestFile;
+  const Json saved = load_json(path);
+  auto values =
+      read_fields(path, [&] { return saved.at("values").get<std::map<std::string, double>>(); });
+  fill_model(loaded, folder);
+  return values;
+}
+
+std::string StageFolder::to_trainer_json(const Progressed& progressed) const {
   Json trainer{{"format", kFormat},
                {"counts", train::to_json(progressed.counts)},
                {"cursor", {{"window", progressed.cursor.window}, {"row", progressed.cursor.row}}},
                {"metrics_bytes", progressed.metrics_bytes},
-               {"num_threads", kernels::num_threads()}};
+               {"num_threads", kernels::num_threads()},
+               {"best_step", progressed.best_step}};
   trainer.update(identity_json());
   trainer["window"] = progressed.window;
   trainer["experts"] = progressed.experts;
-  trainer["best_step"] = progressed.best_step;
   trainer["extra"] = progressed.extra;
-  write_file_atomically(folder.path() + "/trainer.json", trainer.dump(1) + "\n");
-  folder.commit();
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(out_ + "/best", ignored))
-    if (entry.path() != best_path(progressed.best_step))
-      std::filesystem::remove_all(entry.path(), ignored);
+  return trainer.dump(1) + "\n";
 }
 
-std::string StageFolder::best_path(int64_t step) const {
-  return fmt::format("{}/best/step-{}", out_, step);
+void StageFolder::keep_best_models(int64_t best_step) const {
+  if (best_models_.steps().empty()) return;
+  std::set<int64_t> kept;
+  if (best_step > 0) kept.insert(best_step);
+  for (const int64_t step : checkpoints_.steps()) {
+    const std::string path = checkpoints_.path(step) + "/" + kTrainerFile;
+    kept.insert(read_fields(path, [&] { return load_json(path).at("best_step").get<int64_t>(); }));
+  }
+  best_models_.keep(kept);
 }
 
-void StageFolder::save_best(const model::LoadedModel& loaded, int64_t step) const {
-  make_folders(out_ + "/best");
-  model::save_model(best_path(step), *loaded.model, loaded.tokenizer.get());
-}
-
-void StageFolder::load_best(model::LoadedModel& loaded, int64_t step) const {
-  fill_model(loaded, best_path(step));
+void StageFolder::remove_unfinished() const {
+  checkpoints_.keep(retain_finished(checkpoints_.steps(), retention_));
+  best_models_.keep({});
 }
 
 void StageFolder::save_finished(const model::LoadedModel& loaded, const Result& result,
@@ -201,9 +308,13 @@ void StageFolder::save_finished(const model::LoadedModel& loaded, const Result& 
   write_file_atomically(out_ + "/result.json", document.dump(1) + "\n");
   model::save_model(model_path(), *loaded.model, loaded.tokenizer.get(), checkpoint::kMaxShardBytes,
                     add);
-  std::error_code ignored;
-  std::filesystem::remove_all(checkpoint_path(), ignored);
-  std::filesystem::remove_all(out_ + "/best", ignored);
+  remove_unfinished();
+}
+
+bool has_training(const std::string& out) {
+  recover_folder(out + "/" + StageFolder::kModelFolder);
+  return is_folder(out + "/" + StageFolder::kModelFolder) ||
+         !CheckpointStore(out + "/" + kCheckpoints).steps().empty();
 }
 
 }  // namespace flanmoe::train

@@ -2,18 +2,23 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
 #include "base/json.h"
 #include "model/folder.h"
+#include "train/checkpoints/checkpoint_store.h"
 #include "train/metrics.h"
 #include "train/optimizers/optimizer.h"
 #include "train/trainer.h"
 
 namespace flanmoe::train {
 
-// What must not change between a run and its continuation.
+// What must not change between a run and its continuation, but for the keys of `config` that do not
+// change its bytes: checkpoint_every, checkpoint_every_s, keep_last, keep_every and
+// writes_tensorboard, and the budget (steps, tokens, train_flops, wall_s) where the learning rate
+// does not depend on it and the run has not spent it yet.
 struct Identity {
   Json config;        // train::Config
   Json model_config;  // as in config.json
@@ -34,39 +39,57 @@ struct Progressed {
 
 class StageFolder {
  public:
+  static constexpr const char* kModelFolder = "model";
+  static constexpr const char* kTrainerFile = "trainer.json";
+  static constexpr const char* kBestFile = "best.json";
+
   // Makes the folder and mends what a killed process left behind. Throws InvalidArgument where a
   // run is there already and `job` does not resume it.
   StageFolder(const Job& job, Identity identity);
 
   std::string metrics_path() const { return out_ + "/metrics.jsonl"; }
-  std::string checkpoint_path() const { return out_ + "/checkpoint"; }
-  std::string model_path() const { return out_ + "/model"; }
+  std::string model_path() const { return out_ + "/" + kModelFolder; }
+  const CheckpointStore& checkpoints() const { return checkpoints_; }
+  const CheckpointStore& best_models() const { return best_models_; }
 
   // The result of a finished stage, whose weights are then put into `loaded`.
   std::optional<Result> load_finished(model::LoadedModel& loaded) const;
-  // Where a stopped stage stood; weights and state are then put into `loaded` and `optimizer`.
-  // Throws InvalidConfig on another config, model or data.
+  // Where a stopped stage stood; weights and state are then put into `loaded` and `optimizer`. The
+  // newest checkpoint that is whole is taken, with a warning for each newer one that says what is
+  // wrong with it. Throws InvalidConfig on another config, model or data, CorruptFile where there
+  // are checkpoints and all of them are damaged.
   std::optional<Progressed> load_checkpoint(model::LoadedModel& loaded, Optimizer& optimizer) const;
+  // Puts the weights of the best model, that of `step`, into `loaded`; returns the values it was
+  // saved with. Nothing must be writing it (CheckpointWriter::wait()). Throws CorruptFile.
+  std::map<std::string, double> load_best(model::LoadedModel& loaded, int64_t step) const;
 
-  // The old checkpoint stays whole until the new one is. Throws Io.
-  void save_checkpoint(const model::LoadedModel& loaded, Optimizer& optimizer,
-                       const Progressed& progressed) const;
-  // The model as it stands, in best/step-N; earlier ones go when a checkpoint is saved that does
-  // not name them. Throws Io.
-  void save_best(const model::LoadedModel& loaded, int64_t step) const;
-  // Puts the weights of the best model into `loaded`.
-  void load_best(model::LoadedModel& loaded, int64_t step) const;
-  // `add`: as in model::save_model().
+  // trainer.json of a checkpoint.
+  std::string to_trainer_json(const Progressed& progressed) const;
+  // Removes all best models but `best_step` and those that checkpoints name.
+  void keep_best_models(int64_t best_step) const;
+
+  // Then the checkpoints go, but for those that keep_every keeps, and the best models. Nothing must
+  // be writing a checkpoint. `add`: as in model::save_model().
   void save_finished(const model::LoadedModel& loaded, const Result& result,
                      const std::function<void(const std::string& folder)>& add = {}) const;
 
  private:
+  enum class Budget { Same, CanDiffer };
   Json identity_json() const;
-  std::string best_path(int64_t step) const;
-  void check_identity(const Json& saved, const std::string& path) const;
+  void check_identity(const Json& saved, const std::string& path, Budget budget) const;
+  void check_not_spent(const Counts& counts, const std::string& path) const;
+  // Throws CorruptFile, Io.
+  void check_checkpoint(int64_t step) const;
+  int64_t find_whole_checkpoint() const;
+  void remove_unfinished() const;
 
   std::string out_;
   Identity identity_;
+  Retention retention_;
+  CheckpointStore checkpoints_, best_models_;
 };
+
+// Whether a job with `resumes` would go on from something that is in its folder.
+bool has_training(const std::string& out);
 
 }  // namespace flanmoe::train

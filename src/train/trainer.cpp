@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "data/prefetch.h"
 #include "train/budget.h"
+#include "train/checkpoints/checkpoint_writer.h"
 #include "train/divergence.h"
 #include "train/expert_statistics.h"
 #include "train/gradients.h"
@@ -57,7 +58,8 @@ class Loop {
         budget_(config),
         monitor_(config.monitor, config.patience),
         progress_(config, budget_, job.label),
-        optimizer_(make_optimizer(selection.trained(), config.optimizer)) {}
+        optimizer_(make_optimizer(selection.trained(), config.optimizer)),
+        checkpoints_(folder, loaded, *optimizer_, config) {}
 
   Result run() {
     reset_peak_memory();
@@ -70,9 +72,9 @@ class Loop {
       run_step();
       if (job_.after_step) job_.after_step(counts_.step);
       evaluate_if_due();
-      const bool is_interrupt = is_interrupted() && (is_evaluation_due() || !ended_by(counts_));
-      if (is_interrupt || is_checkpoint_due()) save();
-      if (is_interrupt) fail_interrupted();
+      if (is_interrupted() && (is_evaluation_due() || !ended_by(counts_))) stop();
+      checkpoints_.check();
+      if (is_checkpoint_due() && !ended_by(counts_)) save();
     }
     evaluate_if_due();  // where the clock ran out behind the last step
     return finish(wall_s());
@@ -86,8 +88,9 @@ class Loop {
     return std::nullopt;
   }
   bool is_checkpoint_due() const {
-    return config_.checkpoint_every > 0 && counts_.step % config_.checkpoint_every == 0 &&
-           !ended_by(counts_);
+    return (config_.checkpoint_every > 0 && counts_.step % config_.checkpoint_every == 0) ||
+           (config_.checkpoint_every_s > 0 && !checkpoints_.is_writing() &&
+            seconds_since(last_checkpoint_) >= config_.checkpoint_every_s);
   }
   // Every evaluate_every steps, and when the budget is spent.
   bool is_evaluation_due() const {
@@ -111,10 +114,12 @@ class Loop {
         window_ = Window::parse(progressed->window);
         experts_.restore(progressed->experts);
         metrics_bytes = progressed->metrics_bytes;
+        final_loss_ = progressed->extra.at("final_loss");
         earlier_wall_s_ = progressed->extra.at("wall_s");
         num_skipped_in_a_row_ = progressed->extra.at("num_skipped_in_a_row");
         monitor_.restore(progressed->extra.at("monitor"));
-        log::info("[train] resumed at step {} ({})", where(), folder_.checkpoint_path());
+        log::info("[train] resumed at step {} ({})", where(),
+                  folder_.checkpoints().path(counts_.step));
       }
     }
     metrics_ = std::make_unique<MetricLog>(job_.out, metrics_bytes, config_.writes_tensorboard);
@@ -222,18 +227,18 @@ class Loop {
       values = job_.evaluate(counts_.step);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::Interrupted) throw;
-      save();  // the evaluation is made when the run goes on
-      fail_interrupted();
+      stop();  // the evaluation is made when the run goes on
     }
     const bool is_best = monitor_.add(counts_.step, values);
     metrics_->write(Json{{"step", counts_.step}, {"evaluation", values}});
     std::string text;
     for (const auto& [name, value] : values) text += fmt::format(", {} {:.4f}", name, value);
     log::info("[train] step {}{}{}", counts_.step, text, is_best ? " (best)" : "");
-    if (is_best && config_.keeps_best) folder_.save_best(loaded_, counts_.step);
+    if (is_best && config_.keeps_best) checkpoints_.save_best(counts_.step, values);
   }
 
-  [[noreturn]] void fail_interrupted() const {
+  [[noreturn]] void stop() {
+    checkpoints_.save_now(progressed());
     fail(ErrorCode::Interrupted, "[train] stopped at step {}; continue with --resume", where());
   }
 
@@ -257,15 +262,24 @@ class Loop {
     last_learning_rate_ = learning_rate;
   }
 
-  void save() {
+  Progressed progressed() const {
     Progressed progressed{counts_, cursor_, metrics_->size_bytes(), window_.to_json(),
                           experts_.to_json()};
-    progressed.best_step = monitor_.best_step();
-    progressed.extra["wall_s"] = wall_s();
-    progressed.extra["num_skipped_in_a_row"] = num_skipped_in_a_row_;
-    progressed.extra["monitor"] = monitor_.to_json();
-    folder_.save_checkpoint(loaded_, *optimizer_, progressed);
-    log::debug("[train] saved {} at step {}", folder_.checkpoint_path(), counts_.step);
+    if (config_.keeps_best) progressed.best_step = monitor_.best_step();
+    progressed.extra = {{"final_loss", final_loss_},
+                        {"wall_s", wall_s()},
+                        {"num_skipped_in_a_row", num_skipped_in_a_row_},
+                        {"monitor", monitor_.to_json()}};
+    return progressed;
+  }
+
+  void save() {
+    const double wait_s = checkpoints_.save(progressed());
+    last_checkpoint_ = Clock::now();
+    window_.add_checkpoint_wait(wait_s);
+    checkpoint_wait_s_ += wait_s;
+    ++num_checkpoints_;
+    log::debug("[train] waited {:.3f} s for the checkpoint of step {}", wait_s, counts_.step);
   }
 
   Result finish(double wall_s) {
@@ -277,11 +291,15 @@ class Loop {
     if (num_timed_steps_ > 1)
       log::info("[train] waited {:.2g} s a step for data, the first step aside",
                 later_data_wait_s_ / static_cast<double>(num_timed_steps_ - 1));
+    if (num_checkpoints_ > 0)
+      log::info("[train] waited {:.2g} s a checkpoint, {} of them",
+                checkpoint_wait_s_ / static_cast<double>(num_checkpoints_), num_checkpoints_);
     if (!window_.is_empty()) write_metrics(last_learning_rate_);  // ended by the clock or patience
     const EndedBy ended = *ended_by(counts_);
     log::info("[train] ended by {} at step {}", to_string(ended), where());
     const bool takes_best = config_.keeps_best && monitor_.best_step() > 0;
     if (takes_best && monitor_.best_step() != counts_.step) {
+      checkpoints_.wait();
       folder_.load_best(loaded_, monitor_.best_step());
       log::info("[train] the model is that of step {}, whose {} is the best: {:.4f}",
                 monitor_.best_step(), config_.monitor, monitor_.best_value());
@@ -298,13 +316,13 @@ class Loop {
                         .ended_by = std::string(to_string(ended)),
                         .model_step = takes_best ? monitor_.best_step() : counts_.step,
                         .evaluation = takes_best ? monitor_.best_values() : monitor_.last_values(),
-
                         .peak_memory_bytes = peak_memory_bytes()};
     const auto add_state = [&](const std::string& folder) {
       if (config_.keeps_optimizer_state)
         save_optimizer_state(folder, *optimizer_, config_.optimizer.name,
                              first_step_ + counts_.step);
     };
+    checkpoints_.wait_and_warn();
     folder_.save_finished(loaded_, result, add_state);
     return result;
   }
@@ -332,6 +350,10 @@ class Loop {
   int64_t num_skipped_in_a_row_ = 0;
   int64_t num_timed_steps_ = 0;   // of this process
   double later_data_wait_s_ = 0;  // of all of them but the first
+  Clock::time_point last_checkpoint_ = Clock::now();
+  int64_t num_checkpoints_ = 0;  // of this process
+  double checkpoint_wait_s_ = 0;
+  CheckpointWriter checkpoints_;  // last: it reads the others
 };
 
 }  // namespace

@@ -45,6 +45,9 @@ void validate(const Config& config, const std::string& path) {
            "[{}] {} needs evaluations: evaluate_every is 0, expected at least 1", path, key);
   expect_count("log_every", config.log_every, 1);
   expect_count("checkpoint_every", config.checkpoint_every);
+  expect_number("checkpoint_every_s", config.checkpoint_every_s);
+  expect_count("keep_last", config.keep_last, 1);
+  expect_count("keep_every", config.keep_every);
   data::validate(config.batch, path + ".batch");
 }
 

@@ -229,7 +229,7 @@ TEST_F(ParameterSetsTest, ResumesWithFrozenSetsToTheSameBytes) {
     set_interrupted(false);
     const std::set<std::string> trained = trained_names(*loaded.model, config);
     for (const auto& [name, tensor] :
-         checkpoint::load_safetensors(out + "/checkpoint/optimizer.safetensors"))
+         checkpoint::load_safetensors(out + "/checkpoints/step-00000003/optimizer.safetensors"))
       EXPECT_EQ(trained.count(name.substr(0, name.rfind('.'))), 1u) << name;
 
     loaded = make_tiny_model();

@@ -13,6 +13,7 @@
 #include "base/progress.h"
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
+#include "run_files.h"
 #include "train/divergence.h"
 #include "train/tiny.h"
 #include "train/trainer.h"
@@ -106,11 +107,10 @@ TEST_F(StageTest, SecondsAreThoseOfAllProcesses) {
                            }),
                   "stopped at step 3 (");
   set_interrupted(false);
-  const std::string path = (folder_ / "out") + "/checkpoint/trainer.json";
-  Json trainer = load_json(path);
+  Json trainer = read_trainer(folder_ / "out");
   EXPECT_GT(trainer.at("extra").at("wall_s"), 0.0);
   trainer["extra"]["wall_s"] = 1e6;  // all but spent when it was stopped
-  write_file_atomically(path, trainer.dump());
+  write_trainer(folder_ / "out", trainer.dump());
   const Result result = run("out", config, {}, true);
   EXPECT_EQ(result.ended_by, "wall_s");
   EXPECT_EQ(result.steps, 3);
@@ -207,8 +207,8 @@ TEST_F(StageTest, AKilledRunGoesBackToTheBestModelOfItsCheckpoint) {
                      };
                    }),
                std::runtime_error);
-  EXPECT_TRUE(is_folder((folder_ / "killed") + "/best/step-3"));
-  EXPECT_TRUE(is_folder((folder_ / "killed") + "/best/step-9"));
+  EXPECT_TRUE(is_folder((folder_ / "killed") + "/best/step-00000003"));
+  EXPECT_TRUE(is_folder((folder_ / "killed") + "/best/step-00000009"));
   run("killed", config, losses, true);
   EXPECT_EQ(weights("killed"), weights("whole"));
 }

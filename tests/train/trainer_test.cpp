@@ -16,43 +16,11 @@
 #include "base/progress.h"
 #include "support/temporary_folder.h"
 #include "train/expert_statistics.h"
+#include "train/run_files.h"
 #include "train/tiny.h"
 
 namespace flanmoe::train {
 namespace {
-
-std::vector<Json> read_metrics(const std::string& out) {
-  std::vector<Json> lines;
-  LineReader reader(out + "/metrics.jsonl");
-  for (std::string line; reader.next(line);) lines.push_back(parse_json(line, reader.where()));
-  return lines;
-}
-
-// Without what the machine says.
-std::string metrics_text(const std::string& out) {
-  std::string text;
-  for (Json line : read_metrics(out)) {
-    line.erase("machine");
-    text += line.dump() + "\n";
-  }
-  return text;
-}
-
-std::string weights(const std::string& out) {
-  return read_file(out + "/model/model.safetensors");
-}
-
-template <class Run>
-std::string message_of(ErrorCode code, const Run& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    EXPECT_EQ(to_string(error.code()), to_string(code)) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
-}
 
 class Trainer : public ::testing::Test {
  protected:
@@ -117,7 +85,7 @@ TEST_F(Trainer, LowersTheLossAndWritesTheStagesFolder) {
           EXPECT_TRUE(values.contains(key)) << layer << " " << key;
       }
     }
-    EXPECT_FALSE(is_folder(out + "/checkpoint"));
+    EXPECT_FALSE(is_folder(out + "/checkpoints"));
     EXPECT_EQ(load_json(out + "/result.json").at("result").at("steps"), 60);
     EXPECT_EQ(model::load_model(out + "/model").model->config().is_sparse(), is_sparse);
   }
@@ -163,7 +131,7 @@ TEST_F(Trainer, ResumesAnInterruptedRunToTheSameBytes) {
       EXPECT_NE(message.find(fmt::format("stopped at step {} of 12; continue with --resume", step)),
                 std::string::npos)
           << message;
-      EXPECT_TRUE(is_folder(out + "/checkpoint"));
+      EXPECT_TRUE(is_folder(out + "/checkpoints"));
       EXPECT_FALSE(is_folder(out + "/model"));
       EXPECT_EQ(resume(out, config).steps, 12);
       EXPECT_EQ(weights(out), weights(whole)) << step;
@@ -199,7 +167,7 @@ TEST_F(Trainer, ResumesAKilledRunToTheSameBytes) {
     return draw_first_token(position);
   };
   EXPECT_THROW(train(loaded, config, job), std::runtime_error);
-  EXPECT_EQ(load_json(out + "/checkpoint/trainer.json").at("counts").at("step"), 8);
+  EXPECT_EQ(read_trainer(out).at("counts").at("step"), 8);
   write_file_atomically(out + "/metrics.jsonl",
                         read_file(out + "/metrics.jsonl") + "{\"step\": 9, \"loss\": 1}\n{\"ste");
   resume(out, config);
@@ -230,7 +198,7 @@ TEST_F(Trainer, ResumesPackedRunsToTheSameBytes) {
   for (const int64_t step : {1, 2, 3, 5, 8, 11}) {
     const std::string out = folder_ / fmt::format("stopped-{}", step);
     run_until(out, config, step);
-    const Json trainer = load_json(out + "/checkpoint/trainer.json");
+    const Json trainer = read_trainer(out);
     cursors.insert(trainer.at("cursor").dump());
     EXPECT_EQ(resume(out, config).num_examples, result.num_examples);
     EXPECT_EQ(weights(out), weights(whole)) << step;
@@ -250,17 +218,17 @@ TEST_F(Trainer, ACheckpointElsewhereInTheDataGivesAnotherModel) {
   const std::string whole = folder_ / "whole", out = folder_ / "out";
   run(whole, config);
   run_until(out, config, 5);
-  Json trainer = load_json(out + "/checkpoint/trainer.json");
+  Json trainer = read_trainer(out);
   trainer["cursor"]["window"] = trainer["cursor"]["window"].get<int64_t>() + 1;
   trainer["cursor"]["row"] = 0;
-  write_file_atomically(out + "/checkpoint/trainer.json", trainer.dump());
+  write_trainer(out, trainer.dump());
   resume(out, config);
   EXPECT_NE(weights(out), weights(whole));
 
   run_until(folder_ / "far", config, 5);
-  trainer = load_json((folder_ / "far") + "/checkpoint/trainer.json");
+  trainer = read_trainer(folder_ / "far");
   trainer["cursor"]["row"] = 1000;
-  write_file_atomically((folder_ / "far") + "/checkpoint/trainer.json", trainer.dump());
+  write_trainer(folder_ / "far", trainer.dump());
   EXPECT_NE(message_of(ErrorCode::InvalidArgument, [&] { resume(folder_ / "far", config); })
                 .find("row 1000 of window"),
             std::string::npos);
@@ -307,7 +275,7 @@ TEST_F(Trainer, AnErrorOfTheDataComesOutWhereItsBatchIsDue) {
                   .find("line 31 of the data"),
               std::string::npos);
     // 24 examples a window unpacked, 17 packed
-    EXPECT_EQ(load_json(out + "/checkpoint/trainer.json").at("counts").at("step"), last_step);
+    EXPECT_EQ(read_trainer(out).at("counts").at("step"), last_step);
     EXPECT_GE(last_step, 1);
     if (!is_packed) EXPECT_EQ(last_step, 4);
     resume(out, config);
@@ -374,13 +342,13 @@ TEST_F(Trainer, RefusesToResumeSomethingElse) {
                 .find("model config"),
             std::string::npos);
 
-  write_file_atomically(out + "/checkpoint/trainer.json", "{\"format\": 2}");
+  write_trainer(out, "{\"format\": 2}");
   EXPECT_NE(
       message_of(ErrorCode::CorruptFile, [&] { resume(out, tiny_config()); }).find("trainer.json"),
       std::string::npos);
 }
 
-TEST_F(Trainer, AFullDiskLeavesTheOldCheckpointWhole) {
+TEST_F(Trainer, AFullDiskLeavesTheOldCheckpointsWhole) {
   const std::string out = folder_ / "out";
   Config config = tiny_config();
   config.checkpoint_every = 1;
@@ -401,7 +369,9 @@ TEST_F(Trainer, AFullDiskLeavesTheOldCheckpointWhole) {
   setrlimit(RLIMIT_FSIZE, &old_limit);
   signal(SIGXFSZ, before);
 
-  EXPECT_EQ(load_json(out + "/checkpoint/trainer.json").at("counts").at("step"), 4);
+  // that of step 4 may still have been on its way
+  EXPECT_GE(read_trainer(out).at("counts").at("step"), 3);
+  EXPECT_LE(read_trainer(out).at("counts").at("step"), 4);
   resume(out, config);
   EXPECT_EQ(weights(out), weights(folder_ / "whole"));
   EXPECT_EQ(metrics_text(out), metrics_text(folder_ / "whole"));
