@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "study/data_spec.h"
+#include "train/stage_folder.h"
 
 namespace flanmoe::study {
 namespace {
@@ -77,7 +78,8 @@ class Planner {
     ConfigNode config = stage.config();
     erase(config, "arm");
     for (const auto& input : stage.inputs()) erase(config, input.name);
-    if (ConfigNode* train = config.find("train")) erase(*train, "checkpoint_every");
+    if (ConfigNode* train = config.find("train"))
+      for (const char* key : train::kKeysBesideTheResult) erase(*train, key);
     Hasher hasher;
     hasher.add(std::to_string(kStageVersion))
         .add("\n")

@@ -30,8 +30,6 @@ void check_same(const char* what, const Json& saved, const Json& given, const st
   if (!key.empty()) fail_on_difference(what, key, saved, given, where);
 }
 
-constexpr const char* kFreeKeys[] = {"checkpoint_every", "checkpoint_every_s", "keep_last",
-                                     "keep_every", "writes_tensorboard"};
 constexpr const char* kBudgetKeys[] = {"steps", "tokens", "train_flops", "wall_s"};
 
 // Whether the learning rate of a step depends on when the run is to end.
@@ -142,8 +140,8 @@ void StageFolder::check_identity(const Json& saved, const std::string& path, Bud
     return config;
   };
   const char* const what = "train config";
-  const Json began = without(saved.at("config"), kFreeKeys),
-             given = without(identity_.config, kFreeKeys);
+  const Json began = without(saved.at("config"), kKeysBesideTheResult),
+             given = without(identity_.config, kKeysBesideTheResult);
   check_same(what, without(began, kBudgetKeys), without(given, kBudgetKeys), path);
   if (const std::string key = find_difference(began, given); !key.empty()) {
     if (budget == Budget::Same)

@@ -15,10 +15,13 @@
 
 namespace flanmoe::train {
 
-// What must not change between a run and its continuation, but for the keys of `config` that do not
-// change its bytes: checkpoint_every, checkpoint_every_s, keep_last, keep_every and
-// writes_tensorboard, and the budget (steps, tokens, train_flops, wall_s) where the learning rate
-// does not depend on it and the run has not spent it yet.
+// Keys of Config that change neither the trained model nor metrics.jsonl.
+constexpr const char* kKeysBesideTheResult[] = {"checkpoint_every", "checkpoint_every_s",
+                                                "keep_last", "keep_every", "writes_tensorboard"};
+
+// What must not change between a run and its continuation, but for kKeysBesideTheResult and, where
+// the learning rate does not depend on it and the run has not spent it yet, the budget: steps,
+// tokens, train_flops, wall_s.
 struct Identity {
   Json config;        // train::Config
   Json model_config;  // as in config.json

@@ -1,43 +1,109 @@
 #!/usr/bin/env bash
-# A training that is killed and resumed, any number of times, ends with the same bytes as an undisturbed one; Ctrl-C saves and says how to go on.
+# A training that is killed at random instants and resumed, again and again, ends with the same model and metrics as an undisturbed one; Ctrl-C saves and says how to go on.
+# KILL_SEED=n repeats a run of this test (as far as instants repeat), KILLS=n makes it longer.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 golden=$FLANMOE_SOURCE_DIR/tests/golden/t5-v1_1-tiny
+steps=20
 # A background job of a script ignores Ctrl-C unless told otherwise.
-train=(env --default-signal=INT "$FLANMOE_BINARY" --quiet train "$golden" --data builtin:train --steps 60 --batch-size 4 --input-length 64
-  --target-length 16 --checkpoint-every 3 --log-every 1 --threads 1)
+train=(env --default-signal=INT "$FLANMOE_BINARY" --quiet train "$golden" --data builtin:train --steps $steps --batch-size 4 --input-length 64
+  --target-length 16 --log-every 1 --threads 1)
 fail() { echo "FAILED: $*"; exit 1; }
+metrics() { sed -E 's/,"[a-z_]+_s":[^,}]+//g' "$1/metrics.jsonl"; }  # without what the clock says
+expect_same() {
+  cmp "$work/whole/model/model.safetensors" "$1/model/model.safetensors" || fail "$2: another model"
+  cmp <(metrics "$work/whole") <(metrics "$1") || fail "$2: other metrics"
+  [ "$(ls "$1" | xargs)" = "$(ls "$work/whole" | xargs)" ] || fail "$2: left behind: $(ls "$1" | xargs)"
+}
+now_ms() { local now=${EPOCHREALTIME/./}; echo $((now / 1000)); }
 
-"${train[@]}" --out "$work/whole" > /dev/null 2>&1
+start=$(now_ms)
+"${train[@]}" --checkpoint-every 7 --out "$work/whole" > /dev/null 2>&1
+whole_ms=$(($(now_ms) - start))
 
-# killed whenever the log has grown by some more steps
-for lines in 5 17 40; do
-  "${train[@]}" --out "$work/killed" --resume > /dev/null 2> "$work/err" & pid=$!
-  while kill -0 $pid 2> /dev/null && [ "$(cat "$work/killed/metrics.jsonl" 2> /dev/null | wc -l)" -lt $lines ]; do :; done
-  kill -KILL $pid 2> /dev/null || true
-  wait $pid 2> /dev/null || true
-  [ ! -e "$work/killed/model" ] || fail "the training was over before it could be killed at step $lines"
+seed=${KILL_SEED:-$RANDOM}
+wanted=${KILLS:-24}
+echo "kill_and_resume: KILL_SEED=$seed, an undisturbed run takes $whole_ms ms"
+RANDOM=$seed
+
+num_lines() { local lines=(); [ ! -e "$1" ] || mapfile -t lines < "$1"; echo ${#lines[@]}; }
+# Whether the instant has come to kill: $1 kind, $2 folder, $3 milliseconds or lines. Without processes of its own, so that it is as quick as what it watches.
+is_due() {
+  case $1 in
+    time) local now=${EPOCHREALTIME/./}; [ $((now / 1000)) -ge "$3" ] ;;
+    step) local lines=(); [ ! -e "$2/metrics.jsonl" ] || mapfile -t lines < "$2/metrics.jsonl"; [ ${#lines[@]} -ge "$3" ] ;;
+    write) compgen -G "$2/checkpoints/*.tmp-*" > /dev/null ;;
+    written) compgen -G "$2/checkpoints/*.tmp-*/checksums*" > /dev/null ;;
+    removal) compgen -G "$2/checkpoints/*.removed-*" > /dev/null ;;
+    finish) compgen -G "$2/model.tmp-*" > /dev/null ;;
+  esac
+}
+kinds=(time time time step step write write written removal finish)
+declare -A kills=()
+num_kills=0 num_runs=0 num_first=0
+while [ $num_kills -lt "$wanted" ]; do
+  num_runs=$((num_runs + 1))
+  out=$work/killed-$num_runs
+  log=""
+  while [ ! -e "$out/model" ]; do
+    kind=${kinds[RANDOM % ${#kinds[@]}]}
+    [ -n "$log" ] || kind=write  # the first checkpoint of all
+    [ $num_kills -lt "$wanted" ] || kind=none
+    case $kind in
+      time) at=$(($(now_ms) + RANDOM * whole_ms / 32768)) ;;
+      step) at=$(($(num_lines "$out/metrics.jsonl") + 1 + RANDOM % 5)) ;;
+      *) at=0 ;;
+    esac
+    before=$(ls "$out/checkpoints" 2> /dev/null | xargs || true)
+    "${train[@]}" --checkpoint-every $((1 + RANDOM % 3)) --keep-last $((1 + RANDOM % 2)) --out "$out" --resume > /dev/null 2> "$work/err" & pid=$!
+    while [ $kind != none ] && kill -0 $pid 2> /dev/null && ! is_due $kind "$out" $at; do :; done
+    [ $kind = none ] || kill -KILL $pid 2> /dev/null || true
+    code=0
+    wait $pid 2> /dev/null || code=$?
+    log+=$'\n'"  $kind $at, exit code $code, found ($before)"
+    if [ $code -eq 137 ]; then
+      num_kills=$((num_kills + 1))
+      kills[$kind]=$((${kills[$kind]:-0} + 1))
+      compgen -G "$out/checkpoints/step-????????" > /dev/null || num_first=$((num_first + 1))
+    else
+      [ $code -eq 0 ] || fail "exit code $code:$log"$'\n'"$(cat "$work/err")"
+      [ ! -s "$work/err" ] || ! grep damaged "$work/err" || fail "a kill left a damaged checkpoint:$log"
+    fi
+  done
+  # killed behind the last rename: what is left is tidied up
+  "${train[@]}" --out "$out" --resume > /dev/null 2> "$work/err" || fail "$(cat "$work/err")"
+  expect_same "$out" "killed and resumed:$log"$'\n'"  "
+  rm -rf "$out"
 done
-"${train[@]}" --out "$work/killed" --resume > /dev/null 2>&1
-cmp "$work/whole/model/model.safetensors" "$work/killed/model/model.safetensors" || fail "killed and resumed: other bytes"
+summary=""
+for kind in "${!kills[@]}"; do summary+=", $kind ${kills[$kind]}"; done
+echo "kill_and_resume: $num_kills kills in $num_runs runs (${summary:2}; $num_first before there was a checkpoint)"
+
+# A damaged newest checkpoint is named, and the one before it is taken.
+start_and_kill_at() {
+  "${train[@]}" --checkpoint-every 3 --out "$1" > /dev/null 2> "$work/err" & pid=$!
+  while kill -0 $pid 2> /dev/null && ! is_due step "$1" "$2"; do :; done
+  kill -$3 $pid 2> /dev/null || true
+  code=0; wait $pid 2> /dev/null || code=$?
+}
+start_and_kill_at "$work/damaged" 11 KILL
+newest=$(ls -d "$work/damaged/checkpoints/"step-* | grep -v '\.' | tail -n 1)
+truncate -s -1 "$newest/optimizer.safetensors"
+"${train[@]}" --out "$work/damaged" --checkpoint-every 3 --resume > /dev/null 2> "$work/err" || fail "$(cat "$work/err")"
+grep -q "$newest/optimizer.safetensors is not what was written" "$work/err" || fail "a damaged checkpoint is not named: $(cat "$work/err")"
+expect_same "$work/damaged" "from the checkpoint before"
 
 # Ctrl-C
-"${train[@]}" --out "$work/stopped" > /dev/null 2> "$work/err" & pid=$!
-while kill -0 $pid 2> /dev/null && [ "$(cat "$work/stopped/metrics.jsonl" 2> /dev/null | wc -l)" -lt 10 ]; do :; done
-kill -INT $pid
-code=0; wait $pid || code=$?
+start_and_kill_at "$work/stopped" 10 INT
 [ $code -eq 1 ] || fail "Ctrl-C: exit code $code"
 grep -q -- '--resume' "$work/err" || fail "Ctrl-C: stderr does not say how to resume: $(cat "$work/err")"
-[ -e "$work/stopped/checkpoint" ] || fail "Ctrl-C: no checkpoint"
-"${train[@]}" --out "$work/stopped" --resume > /dev/null 2>&1
-cmp "$work/whole/model/model.safetensors" "$work/stopped/model/model.safetensors" || fail "stopped and resumed: other bytes"
+[ -e "$work/stopped/checkpoints" ] || fail "Ctrl-C: no checkpoint"
 
 # another config is not resumed into
-"${train[@]}" --out "$work/other" > /dev/null 2> "$work/err" & pid=$!
-while kill -0 $pid 2> /dev/null && [ "$(cat "$work/other/metrics.jsonl" 2> /dev/null | wc -l)" -lt 10 ]; do :; done
-kill -KILL $pid 2> /dev/null || true
-wait $pid 2> /dev/null || true
-! "${train[@]}" --out "$work/other" --resume --learning-rate 0.002 > /dev/null 2> "$work/err" || fail "resumed with another learning rate"
+! "${train[@]}" --out "$work/stopped" --resume --learning-rate 0.002 > /dev/null 2> "$work/err" || fail "resumed with another learning rate"
 grep -q learning_rate "$work/err" || fail "stderr does not name learning_rate: $(cat "$work/err")"
+
+"${train[@]}" --out "$work/stopped" --resume > /dev/null 2>&1
+expect_same "$work/stopped" "stopped and resumed"
 echo "kill_and_resume: same bytes"

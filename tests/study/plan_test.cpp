@@ -80,8 +80,9 @@ TEST_F(PlanTest, ASettingChangesItsStageAndThoseBehindIt) {
 }
 
 TEST_F(PlanTest, LabelsAndCheckpointsChangeNoKey) {
-  EXPECT_EQ(keys(), keys({"stages.dense.arm=other", "train.checkpoint_every=7", "description=x",
-                          "name=y"}));
+  EXPECT_EQ(keys(), keys({"stages.dense.arm=other", "train.checkpoint_every=7",
+                          "train.checkpoint_every_s=60", "train.keep_last=1", "train.keep_every=5",
+                          "train.writes_tensorboard=false", "description=x", "name=y"}));
 }
 
 TEST_F(PlanTest, AnInputsContentChangesTheKeyAndItsDateDoesNot) {

@@ -194,7 +194,7 @@ TEST_F(RunTest, AnInterruptedRunResumesToTheSameBytes) {
   run(options("whole"));
   interrupt_at_ = "[study] tune-moe: begins";
   EXPECT_CONTAINS(error_of(ErrorCode::Interrupted, [&] { run(options("cut")); }), "--resume");
-  EXPECT_TRUE(std::filesystem::exists(folder_ / "cut/stages/tune-moe/checkpoint"));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "cut/stages/tune-moe/checkpoints"));
   set_interrupted(false);
   interrupt_at_.clear();
 
