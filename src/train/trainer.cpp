@@ -279,7 +279,6 @@ class Loop {
     window_.add_checkpoint_wait(wait_s);
     checkpoint_wait_s_ += wait_s;
     ++num_checkpoints_;
-    log::debug("[train] waited {:.3f} s for the checkpoint of step {}", wait_s, counts_.step);
   }
 
   Result finish(double wall_s) {

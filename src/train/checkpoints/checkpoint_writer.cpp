@@ -75,8 +75,11 @@ void CheckpointWriter::take_parameters() {
 double CheckpointWriter::save(const Progressed& progressed) {
   const auto start = Clock::now();
   wait();
+  const double wait_s = seconds_since(start);
   take_parameters();
   optimizer_state_.take(optimizer_.state());
+  log::debug("[train] step {}: waited {:.3f} s for the checkpoint before, copied in {:.3f} s",
+             progressed.counts.step, wait_s, seconds_since(start) - wait_s);
   thread_.start([this, step = progressed.counts.step, best_step = progressed.best_step,
                  trainer_json = folder_.to_trainer_json(progressed)] {
     write(step, trainer_json, best_step, parameters_.tensors(), optimizer_state_.tensors());
