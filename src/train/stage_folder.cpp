@@ -192,6 +192,9 @@ void StageFolder::check_checkpoint(int64_t step) const {
   const std::string path = checkpoints_.path(step) + "/" + kTrainerFile;
   const Json saved = load_json(path);
   read_fields(path, [&] {
+    if (saved.at("format") != kFormat)
+      fail(ErrorCode::Unsupported, "[train] {} has format {}, expected {}", path,
+           saved.at("format").dump(), kFormat);
     const int64_t metrics_bytes = saved.at("metrics_bytes");
     std::error_code error;
     const auto size = std::filesystem::file_size(metrics_path(), error);
@@ -213,7 +216,9 @@ int64_t StageFolder::find_whole_checkpoint() const {
       check_checkpoint(*step);
       return *step;
     } catch (const Error& error) {
-      if (error.code() == ErrorCode::Internal) throw;
+      const bool is_damage = error.code() == ErrorCode::CorruptFile ||
+                             error.code() == ErrorCode::NotFound || error.code() == ErrorCode::Io;
+      if (!is_damage) throw;
       log::warn("[train] the checkpoint of step {} is damaged: {}", *step, error.what());
       damages += fmt::format("\n  step {}: {}", *step, error.what());
     }
@@ -233,9 +238,6 @@ std::optional<Progressed> StageFolder::load_checkpoint(model::LoadedModel& loade
   const std::string folder = checkpoints_.path(step), path = folder + "/" + kTrainerFile;
   const Json saved = load_json(path);
   const Progressed progressed = read_fields(path, [&] {
-    if (saved.at("format") != kFormat)
-      fail(ErrorCode::Unsupported, "[train] {} has format {}, expected {}", path,
-           saved.at("format").dump(), kFormat);
     check_identity(saved, path, Budget::CanDiffer);
     if (saved.at("num_threads") != kernels::num_threads())
       log::warn(

@@ -144,9 +144,8 @@ class Loop {
     const data::Prefetcher::Item item = batches_->next();
     const Counts of_step = count_batch(item.batch, loaded_.model->config());
     if (num_timed_steps_ == 0 && of_step.train_flops >= kMinFlopsOfMeasuredStep) {
-      matmul_flops_per_s_ =
-          measure_matmul_rate(make_training_context(config_, counts_.step).compute_dtype,
-                              loaded_.model->device());
+      matmul_flops_per_s_ = measure_matmul_rate(
+          make_training_context(config_, counts_.step).compute_dtype, loaded_.model->device());
       start = Clock::now();
     }
     Counts after = counts_;

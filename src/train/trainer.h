@@ -5,24 +5,29 @@
 //                            z_loss (means over layers), learning_rate, gradient_norm, input_fill,
 //                            target_fill and closing_fill (shares of the rows' room that real
 //                            tokens take, data/packing.h); cumulative examples, input_tokens,
-//                            target_tokens, cut_inputs, cut_targets, skipped_steps, train_flops; and for sparse
-//                            models experts: {layer: {load: [...], load_variation, entropy,
-//                            fraction_dropped, fraction_unserved, mean_combine_weight}}. What
-//                            hangs on the clock and the machine stands in the object machine, all
-//                            else is the same bytes: tokens_per_s, flops_per_s, matmul_flops_per_s
-//                            (matmul_rate.h, measured once where a step has at least 1 GFLOP),
-//                            fraction_of_matmul, data_wait_s (mean time a step waited for its
-//                            batch), peak_memory_bytes (of the stage so far), time_s (Unix time). An evaluation
-//                            is a line of its own: {"step": n, "evaluation": {name: value}}
+//                            target_tokens, cut_inputs, cut_targets, skipped_steps, train_flops;
+//                            and for sparse models experts: {layer: {load: [...], load_variation,
+//                            entropy, fraction_dropped, fraction_unserved, mean_combine_weight}}.
+//                            What hangs on the clock and the machine stands in the object machine,
+//                            all else is the same bytes: tokens_per_s, flops_per_s,
+//                            matmul_flops_per_s (matmul_rate.h, measured once where a step has at
+//                            least 1 GFLOP), fraction_of_matmul, data_wait_s (mean time a step
+//                            waited for its batch), checkpoint_wait_s (time that training waited
+//                            for checkpoints), peak_memory_bytes (of the stage so far), time_s
+//                            (Unix time). An evaluation is a line of its own: {"step": n,
+//                            "evaluation": {name: value}}
 //   tensorboard/             an event file with the numbers of metrics.jsonl (sinks/metric_log.h)
-//   checkpoint/              the newest checkpoint, replaced whole: model folder +
-//                            optimizer.safetensors + trainer.json (step, consumed counts, where
-//                            the data stands, config hash, size of metrics.jsonl)
-//   best/step-N/             the best model so far, with keeps_best, until the stage is finished
+//   checkpoints/step-.../    complete or absent: model/ (a Hugging Face folder),
+//                            optimizer.safetensors, trainer.json (step, consumed counts, where the
+//                            data stands, config, size of metrics.jsonl, unfinished statistics) and
+//                            checksums.xxh128 of them all; the newest keep_last, and those whose
+//                            step is a multiple of keep_every
+//   best/step-.../           the best evaluated model, of the run and of each checkpoint that is
+//                            kept: a Hugging Face folder with best.json and checksums.xxh128
 //   divergence/step-N/       a step that was not finite (divergence.h)
 //   result.json              the Result, written at the end
 //   model/                   the finished model (a Hugging Face folder), written at the end; then
-//                            checkpoint/ is removed
+//                            best/ and all checkpoints but those of keep_every are removed
 #pragma once
 
 #include <functional>
@@ -47,16 +52,16 @@ struct Result {
   double final_loss = 0;  // mean over the last logged window
   int64_t num_trained_parameters = 0;
   int64_t num_skipped_steps = 0;
-  std::string ended_by;         // steps, tokens, train_flops, wall_s or patience
-  int64_t model_step = 0;       // the step whose model it is: with keeps_best the best one
-  EvaluationValues evaluation;  // of that model; empty where there was none
+  std::string ended_by;           // steps, tokens, train_flops, wall_s or patience
+  int64_t model_step = 0;         // the step whose model it is: with keeps_best the best one
+  EvaluationValues evaluation;    // of that model; empty where there was none
   int64_t peak_memory_bytes = 0;  // resident, of this process since the stage began
 };
 
 struct Job {
   std::string out;       // the stage's folder
-  bool resumes = false;  // continue from out/checkpoint where it is there; an out/model that is
-                         // there already is an error unless resumed
+  bool resumes = false;  // continue from the newest whole one of out/checkpoints where there is
+                         // one; an out/model that is there already is an error unless resumed
   std::string label;     // for the progress bar
   // Example number `position` of the endless stream, tokenised: a pure function. Called from one
   // other thread, which makes batches ahead of the loop (data/prefetch.h); what it throws ends the
@@ -78,7 +83,9 @@ void validate(const Config& config, const std::string& path);
 // (optimizer_state.h).
 //
 // Trains `loaded.model` in place; frozen parameters (parameter_sets.h) take no memory beyond their
-// own. On Ctrl-C: saves a checkpoint, then throws Error(Interrupted)
+// own. Checkpoints are written by a thread of their own from a copy of what is trained and of the
+// optimizer's state (checkpoints/checkpoint_writer.h); one that could not be written throws
+// Error(Io) at a later step. On Ctrl-C: saves a checkpoint, then throws Error(Interrupted)
 // that says how to resume. A non-finite loss or gradient throws Error(NonFinite) with step and
 // parameter, or the step is skipped: noise and data of later steps are what they would have been.
 // Evaluations change nothing of the run's bytes. A killed process resumes to the same bytes (CPU,

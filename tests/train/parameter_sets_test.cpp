@@ -16,6 +16,7 @@
 #include "support/temporary_folder.h"
 #include "train/gradients.h"
 #include "train/model_input.h"
+#include "train/run_files.h"
 #include "train/tiny.h"
 
 namespace flanmoe::train {
@@ -229,7 +230,7 @@ TEST_F(ParameterSetsTest, ResumesWithFrozenSetsToTheSameBytes) {
     set_interrupted(false);
     const std::set<std::string> trained = trained_names(*loaded.model, config);
     for (const auto& [name, tensor] :
-         checkpoint::load_safetensors(out + "/checkpoints/step-00000003/optimizer.safetensors"))
+         checkpoint::load_safetensors(newest_checkpoint(out) + "/optimizer.safetensors"))
       EXPECT_EQ(trained.count(name.substr(0, name.rfind('.'))), 1u) << name;
 
     loaded = make_tiny_model();

@@ -45,10 +45,13 @@ inline std::string message_of(ErrorCode code, const Run& run) {
   return {};
 }
 
-// The newest checkpoint's trainer.json.
-inline Json read_trainer(const std::string& out) {
+inline std::string newest_checkpoint(const std::string& out) {
   const CheckpointStore store(out + "/checkpoints");
-  return load_json(store.path(store.steps().back()) + "/trainer.json");
+  return store.path(store.steps().back());
+}
+
+inline Json read_trainer(const std::string& out) {
+  return load_json(newest_checkpoint(out) + "/trainer.json");
 }
 
 // As if the run had saved it so.

@@ -13,7 +13,7 @@
 #include "base/progress.h"
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
-#include "run_files.h"
+#include "train/run_files.h"
 #include "train/divergence.h"
 #include "train/tiny.h"
 #include "train/trainer.h"

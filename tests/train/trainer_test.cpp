@@ -343,6 +343,10 @@ TEST_F(Trainer, RefusesToResumeSomethingElse) {
             std::string::npos);
 
   write_trainer(out, "{\"format\": 2}");
+  EXPECT_NE(message_of(ErrorCode::Unsupported, [&] { resume(out, tiny_config()); })
+                .find("trainer.json has format 2, expected 3"),
+            std::string::npos);
+  write_trainer(out, "{\"format\": 3}");
   EXPECT_NE(
       message_of(ErrorCode::CorruptFile, [&] { resume(out, tiny_config()); }).find("trainer.json"),
       std::string::npos);
