@@ -88,7 +88,7 @@ start_and_kill_at() {
   code=0; wait $pid 2> /dev/null || code=$?
 }
 start_and_kill_at "$work/damaged" 11 KILL
-newest=$(ls -d "$work/damaged/checkpoints/"step-* | grep -v '\.' | tail -n 1)
+newest=$(compgen -G "$work/damaged/checkpoints/step-????????" | sort | tail -n 1)
 truncate -s -1 "$newest/optimizer.safetensors"
 "${train[@]}" --out "$work/damaged" --checkpoint-every 3 --resume > /dev/null 2> "$work/err" || fail "$(cat "$work/err")"
 grep -q "$newest/optimizer.safetensors is not what was written" "$work/err" || fail "a damaged checkpoint is not named: $(cat "$work/err")"
