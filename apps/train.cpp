@@ -11,6 +11,7 @@
 #include "study/stages/stage_defaults.h"
 #include "study/stages/task_draw.h"
 #include "study/stages/validation.h"
+#include "train/stochastic_rounding.h"
 #include "train/trainer.h"
 #include "verbs.h"
 
@@ -164,8 +165,8 @@ Verb add_train(Options options) {
   return [state] {
     state->common.apply();
     state->check();
-    model::LoadedModel loaded =
-        model::load_model_with_tokenizer(state->model, at::kFloat, state->common.torch_device());
+    model::LoadedModel loaded = model::load_model_with_tokenizer(
+        state->model, train::find_parameter_dtype(state->config), state->common.torch_device());
     state->job.label = "train";
     state->open_data(loaded);
     const train::Result result = train::train(loaded, state->config, state->job);

@@ -31,6 +31,7 @@ enum class RandomPurpose : uint64_t {
   Sampling = 10,
   Bootstrap = 11,
   FewShot = 12,
+  StochasticRounding = 13,
   ExpertNoise = 20,
   ExpertReinitialisation = 21,
 };

@@ -13,7 +13,13 @@
 
 namespace flanmoe::train {
 
-enum class ScheduleKind { Constant, Linear, Cosine, InverseSquareRoot };
+enum class ScheduleKind {
+  Constant,
+  Linear,
+  Cosine,
+  InverseSquareRoot,
+  RelativeStep
+};  // schedule.h
 enum class Precision { Float32, BFloat16 };
 enum class Recompute { None, Blocks };
 enum class OnNonFinite { Stop, Skip };
@@ -26,7 +32,8 @@ struct flanmoe::EnumNames<flanmoe::train::ScheduleKind> {
       {train::ScheduleKind::Constant, "constant"},
       {train::ScheduleKind::Linear, "linear"},
       {train::ScheduleKind::Cosine, "cosine"},
-      {train::ScheduleKind::InverseSquareRoot, "inverse-square-root"}};
+      {train::ScheduleKind::InverseSquareRoot, "inverse-square-root"},
+      {train::ScheduleKind::RelativeStep, "relative-step"}};
 };
 template <>
 struct flanmoe::EnumNames<flanmoe::train::Precision> {
@@ -62,8 +69,9 @@ struct Config {
   double max_gradient_norm = 1.0;        // 0: no clipping
   OptimizerConfig optimizer;
 
-  Precision precision = Precision::Float32;  // of compute; parameters and optimizer state stay fp32
-  bool has_stochastic_rounding = false;
+  Precision precision = Precision::Float32;  // of compute; optimizer state stays fp32, parameters
+                                             // too but for:
+  bool has_stochastic_rounding = false;      // stochastic_rounding.h
   Recompute recompute = Recompute::None;
   int64_t accumulation_steps = 1;
 
@@ -98,9 +106,13 @@ struct Config {
     v("tokens", tokens, "end after so many real input and target tokens; 0: no limit");
     v("train_flops", train_flops, "end after so many training FLOPs; 0: no limit");
     v("wall_s", wall_s, "end after so many seconds of training; 0: no limit");
+    v("schedule", schedule,
+      "after the warm-up: constant; linear, cosine: down to final_learning_rate_scale; "
+      "inverse-square-root: with 1 / sqrt(step); relative-step: the smaller of learning_rate (1e-2 "
+      "unless given) and 1 / sqrt(step), Adafactor's own");
+    if (was_given(v, "schedule") && schedule == ScheduleKind::RelativeStep) learning_rate = 1e-2;
     v("learning_rate", learning_rate, "peak learning rate");
     v("warmup_steps", warmup_steps, "steps of linear warm-up");
-    v("schedule", schedule, "after the warm-up: constant, linear, cosine, inverse-square-root");
     v("decay_steps", decay_steps,
       "steps from the end of the warm-up to the end of the decay (linear, cosine); 0: as long as "
       "the "

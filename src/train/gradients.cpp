@@ -2,23 +2,34 @@
 
 #include <cmath>
 
-#include "train/optimizers/kernels.h"
+#include "train/optimizers/trained_parameter.h"
 
 namespace flanmoe::train {
 namespace {
 
-double sum_of_squares(const at::Tensor& tensor) {
-  const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
-  return kernels::sum_of_squares(values.const_data_ptr<float>(), values.numel());
+// Contiguous, on the CPU, float32 or bfloat16.
+at::Tensor readable(const at::Tensor& tensor) {
+  const bool is_kept = tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16;
+  return tensor.detach().to(at::kCPU, is_kept ? tensor.scalar_type() : at::kFloat).contiguous();
+}
+
+bool is_finite(const at::Tensor& tensor) {
+  const at::Tensor values = readable(tensor);
+  const kernels::Values parts[] = {as_values(values)};
+  return std::isfinite(kernels::sum_of_squares(parts));
 }
 
 }  // namespace
 
 double compute_gradient_norm(const nn::Parameters& parameters) {
-  double sum = 0;
-  for (const nn::Parameter& parameter : parameters)
-    if (parameter.tensor.grad().defined()) sum += sum_of_squares(parameter.tensor.grad());
-  return std::sqrt(sum);
+  std::vector<at::Tensor> gradients;
+  std::vector<kernels::Values> parts;
+  for (const nn::Parameter& parameter : parameters) {
+    if (!parameter.tensor.grad().defined()) continue;
+    gradients.push_back(readable(parameter.tensor.grad()));
+    parts.push_back(as_values(gradients.back()));
+  }
+  return std::sqrt(kernels::sum_of_squares(parts));
 }
 
 double compute_clip_scale(double norm, double max_norm) {
@@ -27,14 +38,13 @@ double compute_clip_scale(double norm, double max_norm) {
 
 std::string find_non_finite_value(const nn::Parameters& parameters) {
   for (const nn::Parameter& parameter : parameters)
-    if (!std::isfinite(sum_of_squares(parameter.tensor))) return parameter.name;
+    if (!is_finite(parameter.tensor)) return parameter.name;
   return {};
 }
 
 std::string find_non_finite_gradient(const nn::Parameters& parameters) {
   for (const nn::Parameter& parameter : parameters)
-    if (parameter.tensor.grad().defined() &&
-        !std::isfinite(sum_of_squares(parameter.tensor.grad())))
+    if (parameter.tensor.grad().defined() && !is_finite(parameter.tensor.grad()))
       return parameter.name;
   return {};
 }

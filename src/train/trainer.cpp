@@ -24,6 +24,7 @@
 #include "train/stage_folder.h"
 #include "train/stage_progress.h"
 #include "train/step.h"
+#include "train/stochastic_rounding.h"
 
 namespace flanmoe::train {
 namespace {
@@ -58,7 +59,8 @@ class Loop {
         budget_(config),
         monitor_(config.monitor, config.patience),
         progress_(config, budget_, job.label),
-        optimizer_(make_optimizer(selection.trained(), config.optimizer)),
+        optimizer_(make_optimizer(selection.trained(), config.optimizer,
+                                  static_cast<uint64_t>(config.seed))),
         checkpoints_(folder, loaded, *optimizer_, config) {}
 
   Result run() {
@@ -359,6 +361,7 @@ class Loop {
 Result train(model::LoadedModel& loaded, const Config& config, const Job& job) {
   validate(config, "train");
   check_job(config, job);
+  check_parameter_dtype(*loaded.model, config);
   const Selection selection(loaded.model->parameters(), config);
   const StageFolder folder(job, make_identity(*loaded.model, config, job));
   if (job.resumes) {

@@ -1,6 +1,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "train/schedule.h"
+#include "train/stochastic_rounding.h"
 #include "train/trainer.h"
 
 namespace flanmoe::train {
@@ -21,8 +23,8 @@ void validate(const Config& config, const std::string& path) {
   expect_count("tokens", config.tokens);
   expect_number("train_flops", config.train_flops);
   expect_number("wall_s", config.wall_s);
-  expect_number("learning_rate", config.learning_rate);
-  expect_count("warmup_steps", config.warmup_steps);
+  validate_schedule(config, path);
+  validate_stochastic_rounding(config, path);
   expect_number("max_gradient_norm", config.max_gradient_norm);
   expect_number("logit_z_coefficient", config.logit_z_coefficient);
   const auto expect_rate = [&](const char* key, const std::optional<double>& value) {

@@ -63,8 +63,9 @@ TEST_P(GoldenTrajectory, LossesOfFiveStepsMatch) {
   OptimizerConfig config;
   config.name = GetParam();
   if (config.name == "adamw") config.weight_decay = 0.01;
-  config.min_factored_dim = 0;
-  config.is_per_expert = false;
+  config.decays_norms = true;
+  config.preset = AdafactorPreset::HuggingFace;
+  config.apply_preset();
   const auto optimizer = make_optimizer(loaded.model->parameters(), config);
 
   const std::vector<double> want =

@@ -10,6 +10,7 @@
 #include "study/stages/model_facts.h"
 #include "study/stages/validation.h"
 #include "train/parameter_sets.h"
+#include "train/stochastic_rounding.h"
 #include "train/trainer.h"
 
 namespace flanmoe::study {
@@ -103,8 +104,8 @@ void TrainingStage::check() const {
 
 void TrainingStage::run(StageRun& run) const {
   const train::Config train = with_budget(*this, training(), run);
-  auto loaded = model::load_model_with_tokenizer(run.input_folders.at("model"), at::kFloat,
-                                                 c10::Device(run.device));
+  auto loaded = model::load_model_with_tokenizer(
+      run.input_folders.at("model"), train::find_parameter_dtype(train), c10::Device(run.device));
   train::Job job;
   job.out = run.folder;
   job.resumes = run.resumes;

@@ -1,8 +1,5 @@
 #include "train/optimizers/adafactor.h"
 
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/zeros.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -33,27 +30,27 @@ std::vector<int64_t> choose_factored_dims(at::IntArrayRef sizes, int64_t expert_
 
 }  // namespace
 
-Adafactor::Adafactor(const nn::Parameters& parameters, const OptimizerConfig& config)
+Adafactor::Adafactor(const nn::Parameters& parameters, const OptimizerConfig& config, uint64_t seed)
     : config_(config) {
   check_range("decay_rate", config.decay_rate, 0.0, 1.0);
   check_positive("clipping_threshold", config.clipping_threshold);
   check_not_negative("min_parameter_scale", config.min_parameter_scale);
-  check_not_negative("weight_decay", config.weight_decay);
   check_not_negative("min_factored_dim", static_cast<double>(config.min_factored_dim));
-  for (const nn::Parameter& parameter : parameters)
-    if (is_trained(parameter)) slots_.push_back(make_slot(parameter));
+  if (config.beta1) check_range("beta1", *config.beta1, 0.0, 1.0);
+  for (const TrainedParameter& trained : list_trained(parameters, config, seed))
+    slots_.push_back(make_slot(trained));
 }
 
-Adafactor::Slot Adafactor::make_slot(const nn::Parameter& parameter) const {
-  const at::Tensor& tensor = parameter.tensor;
-  const int64_t expert_axis = parameter.tags.expert_axis;
-  const std::vector<int64_t> factored = choose_factored_dims(tensor.sizes(), expert_axis, config_);
+Adafactor::Slot Adafactor::make_slot(const TrainedParameter& trained) const {
+  const at::Tensor& tensor = trained.parameter.tensor;
+  const nn::ParameterTags& tags = trained.parameter.tags;
+  const std::vector<int64_t> factored =
+      choose_factored_dims(tensor.sizes(), tags.expert_axis, config_);
 
-  Slot slot;
-  slot.parameter = parameter;
-  if (parameter.tags.is_expert() && config_.is_per_expert) {
-    slot.order.push_back(expert_axis);
-    slot.shape.num_groups = tensor.size(expert_axis);
+  Slot slot{.trained = trained};
+  if (tags.is_expert() && config_.is_per_expert) {
+    slot.order.push_back(tags.expert_axis);
+    slot.shape.num_groups = tensor.size(tags.expert_axis);
   }
   for (int64_t dim = 0; dim < tensor.dim(); ++dim) {
     const bool is_placed = std::count(slot.order.begin(), slot.order.end(), dim) +
@@ -65,10 +62,10 @@ Adafactor::Slot Adafactor::make_slot(const nn::Parameter& parameter) const {
 
   std::vector<int64_t> sizes;
   for (int64_t dim : slot.order) sizes.push_back(tensor.size(dim));
-  const at::TensorOptions options = tensor.options().requires_grad(false);
+  if (config_.beta1) slot.first_moment = trained.make_state(sizes);
   if (factored.empty()) {
     slot.shape.num_columns = tensor.numel() / std::max<int64_t>(1, slot.shape.num_groups);
-    slot.second_moment = at::zeros(sizes, options);
+    slot.second_moment = trained.make_state(sizes);
     return slot;
   }
   slot.shape.num_rows = sizes[sizes.size() - 2];
@@ -76,55 +73,44 @@ Adafactor::Slot Adafactor::make_slot(const nn::Parameter& parameter) const {
   const int64_t matrix_size = slot.shape.num_rows * slot.shape.num_columns;
   slot.shape.num_matrices =
       tensor.numel() / std::max<int64_t>(1, matrix_size * slot.shape.num_groups);
-  slot.row = at::zeros(at::IntArrayRef(sizes).slice(0, sizes.size() - 1), options);
+  slot.row = trained.make_state(at::IntArrayRef(sizes).slice(0, sizes.size() - 1));
   sizes.erase(sizes.end() - 2);
-  slot.column = at::zeros(sizes, options);
+  slot.column = trained.make_state(sizes);
   return slot;
 }
 
 void Adafactor::step(int64_t step, double learning_rate, double gradient_scale) {
-  at::NoGradGuard no_grad;
-  kernels::AdafactorStep values;
-  values.learning_rate = learning_rate;
-  values.gradient_scale = gradient_scale;
-  values.weight_decay = config_.weight_decay;
-  values.beta2 = 1.0 - std::pow(static_cast<double>(step), -config_.decay_rate);
-  values.clipping_threshold = config_.clipping_threshold;
-  values.min_parameter_scale = config_.min_parameter_scale;
-  values.scales_by_parameter = config_.scales_by_parameter;
-  for (Slot& slot : slots_) update(slot, values);
-}
-
-void Adafactor::update(Slot& slot, const kernels::AdafactorStep& step) {
-  at::Tensor& tensor = slot.parameter.tensor;
-  if (!tensor.grad().defined() || tensor.numel() == 0) return;
-  const at::Tensor gradient = to_float(tensor.grad()).permute(slot.order).contiguous();
-  const at::Tensor ordered = tensor.detach().permute(slot.order);
-  const at::Tensor values = ordered.contiguous();
-  if (slot.second_moment.defined()) {
-    kernels::update_adafactor_full({values.data_ptr<float>(), gradient.const_data_ptr<float>(),
-                                    slot.second_moment.data_ptr<float>()},
-                                   slot.shape, step);
-  } else {
-    kernels::update_adafactor_factored({values.data_ptr<float>(), gradient.const_data_ptr<float>(),
-                                        slot.row.data_ptr<float>(), slot.column.data_ptr<float>()},
-                                       slot.shape, step);
-  }
-  if (!values.is_same(ordered)) ordered.copy_(values);
-  tensor.unsafeGetTensorImpl()->bump_version();  // the loops wrote behind its back
+  const auto memory = [](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.data_ptr<float>() : nullptr;
+  };
+  StepTargets targets(step, learning_rate);
+  std::vector<kernels::AdafactorUpdate> updates;
+  for (const Slot& slot : slots_)
+    if (const auto target = targets.add(slot.trained, slot.order))
+      updates.push_back({.target = *target,
+                         .shape = slot.shape,
+                         .row = memory(slot.row),
+                         .column = memory(slot.column),
+                         .second_moment = memory(slot.second_moment),
+                         .first_moment = memory(slot.first_moment)});
+  kernels::update_adafactor(
+      updates, {.gradient_scale = gradient_scale,
+                .beta1 = config_.beta1.value_or(0.0),
+                .beta2 = 1.0 - std::pow(static_cast<double>(step), -config_.decay_rate),
+                .clipping_threshold = config_.clipping_threshold,
+                .min_parameter_scale = config_.min_parameter_scale,
+                .scales_by_parameter = config_.scales_by_parameter});
+  targets.finish();
 }
 
 checkpoint::NamedTensors Adafactor::state() {
   checkpoint::NamedTensors tensors;
-  for (const Slot& slot : slots_) {
-    const std::string& name = slot.parameter.name;
-    if (slot.second_moment.defined()) {
-      tensors[name + ".second_moment"] = slot.second_moment;
-    } else {
-      tensors[name + ".row"] = slot.row;
-      tensors[name + ".column"] = slot.column;
-    }
-  }
+  for (const Slot& slot : slots_)
+    for (const auto& [suffix, tensor] : {std::pair{".row", &slot.row},
+                                         {".column", &slot.column},
+                                         {".second_moment", &slot.second_moment},
+                                         {".first_moment", &slot.first_moment}})
+      if (tensor->defined()) tensors[slot.trained.parameter.name + suffix] = *tensor;
   return tensors;
 }
 

@@ -1,29 +1,29 @@
-// Adafactor (arXiv 1804.04235) without a first moment, as in T5X; Hugging Face's with
-// min_factored_dim = 0 and is_per_expert = false.
+// Adafactor (arXiv 1804.04235) as in T5X, or with OptimizerConfig::preset Hugging Face's; with
+// beta1 a first moment of the steps, as both have it.
 #pragma once
 
-#include "train/optimizers/kernels.h"
 #include "train/optimizers/optimizer.h"
+#include "train/optimizers/trained_parameter.h"
 
 namespace flanmoe::train {
 
 class Adafactor : public Optimizer {
  public:
-  Adafactor(const nn::Parameters& parameters, const OptimizerConfig& config);
+  Adafactor(const nn::Parameters& parameters, const OptimizerConfig& config, uint64_t seed);
   void step(int64_t step, double learning_rate, double gradient_scale) override;
   checkpoint::NamedTensors state() override;
 
  private:
   struct Slot {
-    nn::Parameter parameter;
+    TrainedParameter trained;
     std::vector<int64_t>
         order;  // of the dims while updating: experts first, the two factored dims last
     kernels::AdafactorShape shape;
     at::Tensor row, column;    // factored
     at::Tensor second_moment;  // not factored
+    at::Tensor first_moment;   // undefined without beta1; dims in `order`
   };
-  Slot make_slot(const nn::Parameter& parameter) const;
-  void update(Slot& slot, const kernels::AdafactorStep& step);
+  Slot make_slot(const TrainedParameter& trained) const;
 
   OptimizerConfig config_;
   std::vector<Slot> slots_;

@@ -2,22 +2,23 @@
 #pragma once
 
 #include "train/optimizers/optimizer.h"
+#include "train/optimizers/trained_parameter.h"
 
 namespace flanmoe::train {
 
 class AdamW : public Optimizer {
  public:
-  AdamW(const nn::Parameters& parameters, const OptimizerConfig& config);
+  AdamW(const nn::Parameters& parameters, const OptimizerConfig& config, uint64_t seed);
   void step(int64_t step, double learning_rate, double gradient_scale) override;
   checkpoint::NamedTensors state() override;
 
  private:
   struct Slot {
-    nn::Parameter parameter;
-    at::Tensor first_moment, second_moment;  // contiguous
+    TrainedParameter trained;
+    at::Tensor first_moment, second_moment;
   };
 
-  OptimizerConfig config_;
+  double beta1_, beta2_, epsilon_;
   std::vector<Slot> slots_;
 };
 

@@ -55,19 +55,4 @@ void check_range(const char* key, double value, double low, double high) {
          high);
 }
 
-bool is_trained(const nn::Parameter& parameter) {
-  const at::Tensor& tensor = parameter.tensor;
-  if (!tensor.requires_grad()) return false;
-  if (!tensor.device().is_cpu() || tensor.scalar_type() != at::kFloat)
-    fail(ErrorCode::Unsupported,
-         "[train.optimizer] parameter '{}' is {} on {}; trained parameters must be float32 on the "
-         "CPU",
-         parameter.name, c10::toString(tensor.scalar_type()), tensor.device().str());
-  return true;
-}
-
-at::Tensor to_float(const at::Tensor& gradient) {
-  return gradient.scalar_type() == at::kFloat ? gradient : gradient.to(at::kFloat);
-}
-
 }  // namespace flanmoe::train

@@ -1,18 +1,21 @@
 #include "train/optimizers/adafactor.h"
 #include "train/optimizers/adamw.h"
+#include "train/optimizers/sgd.h"
 
 namespace flanmoe::train {
 namespace {
 
 template <class Kind>
-std::unique_ptr<Optimizer> make(const nn::Parameters& parameters, const OptimizerConfig& config) {
-  return std::make_unique<Kind>(parameters, config);
+std::unique_ptr<Optimizer> make(const nn::Parameters& parameters, const OptimizerConfig& config,
+                                uint64_t seed) {
+  return std::make_unique<Kind>(parameters, config, seed);
 }
 
 Registry<MakeOptimizer> make_registry() {
   Registry<MakeOptimizer> registry("optimizer");
   registry.add("adafactor", make<Adafactor>);
   registry.add("adamw", make<AdamW>);
+  registry.add("sgd", make<Sgd>);
   return registry;
 }
 
@@ -24,8 +27,8 @@ const Registry<MakeOptimizer>& optimizer_registry() {
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const nn::Parameters& parameters,
-                                          const OptimizerConfig& config) {
-  return optimizer_registry().get(config.name)(parameters, config);
+                                          const OptimizerConfig& config, uint64_t seed) {
+  return optimizer_registry().get(config.name)(parameters, config, seed);
 }
 
 }  // namespace flanmoe::train
