@@ -13,9 +13,9 @@ namespace flanmoe::apps {
 
 Verb add_bench(Options options) {
   auto settings = std::make_shared<BenchSettings>();
-  options.positional("WHAT", settings->what, "train, moe, data, packing or matmul");
+  options.positional("WHAT", settings->what, "train, optimizer, moe, data, packing or matmul");
   options.option("shape", settings->shape, "a named size or a model folder");
-  options.option("optimizer", settings->optimizer, "adafactor or adamw");
+  options.option("optimizer", settings->optimizer, "adafactor, adamw or sgd");
   options.option("batch", settings->batch, "rows");
   options.option("input-length", settings->input_length, "tokens");
   options.option("target-length", settings->target_length, "tokens");
@@ -52,15 +52,12 @@ Verb add_bench(Options options) {
   return [settings] {
     settings->common.apply();
     const std::map<std::string, Json (*)(const BenchSettings&)> benches = {
-        {"train", bench_train},
-        {"moe", bench_moe},
-        {"data", bench_data},
-        {"packing", bench_packing},
-        {"matmul", bench_matmul}};
+        {"train", bench_train}, {"optimizer", bench_optimizer}, {"moe", bench_moe},
+        {"data", bench_data},   {"packing", bench_packing},     {"matmul", bench_matmul}};
     const auto found = benches.find(settings->what);
     if (found == benches.end())
       fail(ErrorCode::InvalidArgument, "[bench] unknown benchmark '{}'{}", settings->what,
-           suggestion(settings->what, {"train", "moe", "data", "packing", "matmul"}));
+           suggestion(settings->what, {"train", "optimizer", "moe", "data", "packing", "matmul"}));
     if (settings->repeats < 1)
       fail(ErrorCode::InvalidArgument, "[--repeats] expected at least 1, found {}",
            settings->repeats);

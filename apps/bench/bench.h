@@ -52,6 +52,10 @@ Json bench_matmul(const BenchSettings& settings);
 Json bench_train(const BenchSettings& settings);
 // A Markdown table of "operators", without what takes less than 0.2 % of the step.
 std::string format_operators(const Json& operators);
+// Updates of --shape's parameters alone, with the memory rate of the same run and threads. Bytes
+// are counted as if every cache were endless: parameters and state are read and written once,
+// gradients (in --dtype, as are the parameters) read once. SGD is the one with momentum.
+Json bench_optimizer(const BenchSettings& settings);
 // A sparse feed-forward block, forward and backward with all gradients, against a dense one over as
 // many rows as there are assignments.
 Json bench_moe(const BenchSettings& settings);
