@@ -291,6 +291,33 @@ TEST(Adafactor, TreatsEveryExpertByItself) {
   }
 }
 
+// The sums of squares that an update leaves for the next one are those of the values it left: a
+// fresh optimizer, which computes them anew, goes on with the same bytes.
+TEST(Adafactor, SeesValuesThatWereChangedBetweenUpdates) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    for (const double factor : {1.0, 3.0}) {
+      const OptimizerConfig config;
+      const at::Tensor init = random_tensor({300, 1100}, 1).to(type);
+      nn::Parameters kept{make_parameter("w", init)}, fresh{make_parameter("w", init)};
+      const auto first = make_optimizer(kept, config);
+      auto second = make_optimizer(fresh, config);
+      for (int64_t step = 1; step <= 3; ++step) {
+        for (nn::Parameters* parameters : {&kept, &fresh}) {
+          if (factor != 1.0) (*parameters)[0].tensor.detach().mul_(factor);
+          set_gradient((*parameters)[0],
+                       random_tensor({300, 1100}, 10 + static_cast<uint64_t>(step)));
+        }
+        first->step(step, 0.01, 1.0);
+        const checkpoint::NamedTensors state = second->state();
+        second = make_optimizer(fresh, config);
+        second->load_state(state);
+        second->step(step, 0.01, 1.0);
+        EXPECT_TRUE(at::equal(kept[0].tensor, fresh[0].tensor)) << step << " " << factor;
+      }
+    }
+  }
+}
+
 TEST(AdamW, MatchesNaiveLoopInDouble) {
   OptimizerConfig config;
   config.name = "adamw";

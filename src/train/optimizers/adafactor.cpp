@@ -76,6 +76,7 @@ Adafactor::Slot Adafactor::make_slot(const TrainedParameter& trained) const {
   slot.row = trained.make_state(at::IntArrayRef(sizes).slice(0, sizes.size() - 1));
   sizes.erase(sizes.end() - 2);
   slot.column = trained.make_state(sizes);
+  slot.value_squares.resize(static_cast<size_t>(slot.shape.num_groups));
   return slot;
 }
 
@@ -85,14 +86,21 @@ void Adafactor::step(int64_t step, double learning_rate, double gradient_scale) 
   };
   StepTargets targets(step, learning_rate);
   std::vector<kernels::AdafactorUpdate> updates;
-  for (const Slot& slot : slots_)
-    if (const auto target = targets.add(slot.trained, slot.order))
-      updates.push_back({.target = *target,
-                         .shape = slot.shape,
-                         .row = memory(slot.row),
-                         .column = memory(slot.column),
-                         .second_moment = memory(slot.second_moment),
-                         .first_moment = memory(slot.first_moment)});
+  std::vector<Slot*> updated;
+  for (Slot& slot : slots_) {
+    const auto target = targets.add(slot.trained, slot.order);
+    if (!target) continue;
+    updated.push_back(&slot);
+    updates.push_back(
+        {.target = *target,
+         .shape = slot.shape,
+         .row = memory(slot.row),
+         .column = memory(slot.column),
+         .second_moment = memory(slot.second_moment),
+         .first_moment = memory(slot.first_moment),
+         .value_squares = slot.value_squares.data(),
+         .has_value_squares = slot.value_version == slot.trained.parameter.tensor._version()});
+  }
   kernels::update_adafactor(
       updates, {.gradient_scale = gradient_scale,
                 .beta1 = config_.beta1.value_or(0.0),
@@ -101,6 +109,7 @@ void Adafactor::step(int64_t step, double learning_rate, double gradient_scale) 
                 .min_parameter_scale = config_.min_parameter_scale,
                 .scales_by_parameter = config_.scales_by_parameter});
   targets.finish();
+  for (Slot* slot : updated) slot->value_version = slot->trained.parameter.tensor._version();
 }
 
 checkpoint::NamedTensors Adafactor::state() {

@@ -2,6 +2,9 @@
 // beta1 a first moment of the steps, as both have it.
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include "train/optimizers/optimizer.h"
 #include "train/optimizers/trained_parameter.h"
 
@@ -22,6 +25,9 @@ class Adafactor : public Optimizer {
     at::Tensor row, column;    // factored
     at::Tensor second_moment;  // not factored
     at::Tensor first_moment;   // undefined without beta1; dims in `order`
+    // Of the values as the last update left them, which is when the tensor had this version.
+    std::vector<double> value_squares;
+    std::optional<int64_t> value_version;
   };
   Slot make_slot(const TrainedParameter& trained) const;
 

@@ -26,12 +26,10 @@ constexpr int64_t kParallelSize =
     4 * kChunkSize;                               // fewer elements are not worth waking threads for
 constexpr int64_t kBlockSize = 2048;              // of bfloat16 that are floats at a time
 constexpr int64_t kOwnedSize = int64_t{1} << 20;  // larger groups are shared by threads
-constexpr int64_t kTileRows = 32;
-constexpr int64_t kTileColumns = 1024;
+constexpr int64_t kTileRows = 64;
+constexpr int64_t kRowPiece = 1024;  // floats are added up over no more than that
 constexpr int64_t kColumnStrip = 64;
 constexpr double kSquareFloor = 1e-30;  // added to squared gradients
-
-static_assert(kTileColumns <= kBlockSize);
 
 int64_t divide_up(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -78,11 +76,10 @@ bool is_direct(const Target& target) {
   return target.type == ValueType::Float32 && target.gradient_type == ValueType::Float32;
 }
 
-enum class Access { Gradient, Read, Update };
+enum class Access { Read, Update };
 
 // body(values, gradient, begin, size) over [begin, begin + size) of a parameter, at once where all
-// is float32, otherwise block by block; what the body wrote is rounded. Values are null where only
-// the gradient is wanted.
+// is float32, otherwise block by block; what the body wrote is rounded.
 template <Access kAccess, class Body>
 void visit(const Target& target, int64_t begin, int64_t size, const Body& body) {
   float* direct = target.type == ValueType::Float32 ? static_cast<float*>(target.values) : nullptr;
@@ -95,8 +92,8 @@ void visit(const Target& target, int64_t begin, int64_t size, const Body& body) 
   for (const int64_t end = begin + size; begin < end; begin += kBlockSize) {
     const int64_t count = std::min(kBlockSize, end - begin);
     const float* gradient = floats_at(gradients, begin, count, gradient_scratch);
-    if (direct || kAccess == Access::Gradient) {
-      body(direct ? direct + begin : nullptr, gradient, begin, count);
+    if (direct) {
+      body(direct + begin, gradient, begin, count);
       continue;
     }
     uint16_t* stored = static_cast<uint16_t*>(target.values) + begin;
@@ -270,75 +267,73 @@ FLANMOE_VECTOR_CLONES void apply_full_block(float* __restrict parameter,
   }
 }
 
-// A part of a matrix: rows `stride` apart.
+// Rows of a matrix, one after the other.
 struct Tile {
   int64_t num_rows;
   int64_t num_columns;
-  int64_t stride;
 };
 
-// Squared gradients added up over columns (row_sum [rows]) and added to column_sum [columns] over
-// rows; returns the parameter's sum of squares.
-FLANMOE_VECTOR_CLONES double sum_tile(const float* parameter, const float* gradient,
-                                      const Tile& tile, float gradient_scale, double* row_sum,
-                                      float* __restrict column_sum) {
-  double parameter_sum = 0;
+struct RowAverage {
+  double beta2;
+  float gradient_scale;
+};
+
+// Updates `row` [rows], the moving averages of the rows' mean squared gradients; adds to column_sum
+// [columns] the squared gradients, and to weighted_sum [columns] the same divided by the new
+// average of their row.
+FLANMOE_VECTOR_CLONES void sum_tile(const float* gradient, const Tile& tile,
+                                    const RowAverage& average, float* row,
+                                    float* __restrict column_sum, float* __restrict weighted_sum) {
+  const float scale = average.gradient_scale;
+  const int64_t num_columns = tile.num_columns;
+  float weight = 0;
+  // A row's own sum is made while the row before it, which has waited for its average, is added to
+  // the columns: the memory is never idle.
   for (int64_t i = 0; i < tile.num_rows; ++i) {
-    const float* __restrict p = parameter + i * tile.stride;
-    const float* __restrict g = gradient + i * tile.stride;
-    float squares = 0, parameter_squares = 0;
-#pragma omp simd reduction(+ : squares, parameter_squares)
-    for (int64_t j = 0; j < tile.num_columns; ++j) {
-      const float scaled = g[j] * gradient_scale;
-      squares += scaled * scaled;
-      column_sum[j] += scaled * scaled;
-      parameter_squares += p[j] * p[j];
+    const float* __restrict g = gradient + i * num_columns;
+    const float* __restrict before = i == 0 ? g : g - num_columns;
+    const float share = i == 0 ? 0.0f : 1.0f;
+    double row_sum = 0;
+    for (int64_t begin = 0; begin < num_columns; begin += kRowPiece) {
+      const int64_t end = begin + kRowPiece < num_columns ? begin + kRowPiece : num_columns;
+      float squares = 0;
+#pragma omp simd reduction(+ : squares)
+      for (int64_t j = begin; j < end; ++j) {
+        squares += (g[j] * scale) * (g[j] * scale);
+        const float squared = (before[j] * scale) * (before[j] * scale);
+        column_sum[j] += squared * share;
+        weighted_sum[j] += squared * weight;
+      }
+      row_sum += static_cast<double>(squares);
     }
-    row_sum[i] = static_cast<double>(squares);
-    parameter_sum += static_cast<double>(parameter_squares);
+    const double mean = row_sum / static_cast<double>(num_columns) + kSquareFloor;
+    row[i] = static_cast<float>(average.beta2 * static_cast<double>(row[i]) +
+                                (1.0 - average.beta2) * mean);
+    weight = 1.0f / row[i];
   }
-  return parameter_sum;
+  const float* __restrict last = gradient + (tile.num_rows - 1) * num_columns;
+#pragma omp simd
+  for (int64_t j = 0; j < num_columns; ++j) {
+    const float squared = (last[j] * scale) * (last[j] * scale);
+    column_sum[j] += squared;
+    weighted_sum[j] += squared * weight;
+  }
 }
 
-// Sum of squares of the update before clipping and without the gradient's scale.
-FLANMOE_VECTOR_CLONES double sum_update_squares(const float* gradient, const Tile& tile,
-                                                const float* row_factor,
-                                                const float* __restrict column_factor) {
-  double sum = 0;
-  for (int64_t i = 0; i < tile.num_rows; ++i) {
-    const float* __restrict g = gradient + i * tile.stride;
-    float row_sum = 0;
-#pragma omp simd reduction(+ : row_sum)
-    for (int64_t j = 0; j < tile.num_columns; ++j) {
-      const float u = g[j] * column_factor[j];
-      row_sum += u * u;
-    }
-    const double r = static_cast<double>(row_factor[i]);
-    sum += r * r * static_cast<double>(row_sum);
+FLANMOE_VECTOR_CLONES void apply_row(float* __restrict p, const float* __restrict g,
+                                     float* __restrict m, int64_t num_columns, float row_factor,
+                                     const float* __restrict column_factor, const Scales& scales) {
+  const float factor = scales.update * row_factor, kept = scales.kept;
+  if (m == nullptr) {
+#pragma omp simd
+    for (int64_t j = 0; j < num_columns; ++j) p[j] = p[j] * kept - factor * g[j] * column_factor[j];
+    return;
   }
-  return sum;
-}
-
-FLANMOE_VECTOR_CLONES void apply_tile(float* parameter, const float* gradient, float* first_moment,
-                                      const Tile& tile, const float* row_factor,
-                                      const float* __restrict column_factor, const Scales& scales) {
-  for (int64_t i = 0; i < tile.num_rows; ++i) {
-    float* __restrict p = parameter + i * tile.stride;
-    const float* __restrict g = gradient + i * tile.stride;
-    const float factor = scales.update * row_factor[i], kept = scales.kept;
-    if (first_moment == nullptr) {
+  const float beta1 = scales.beta1, one_minus_beta1 = scales.one_minus_beta1;
 #pragma omp simd
-      for (int64_t j = 0; j < tile.num_columns; ++j)
-        p[j] = p[j] * kept - factor * g[j] * column_factor[j];
-      continue;
-    }
-    float* __restrict m = first_moment + i * tile.stride;
-    const float beta1 = scales.beta1, one_minus_beta1 = scales.one_minus_beta1;
-#pragma omp simd
-    for (int64_t j = 0; j < tile.num_columns; ++j) {
-      m[j] = beta1 * m[j] + one_minus_beta1 * (factor * g[j] * column_factor[j]);
-      p[j] = p[j] * kept - m[j];
-    }
+  for (int64_t j = 0; j < num_columns; ++j) {
+    m[j] = beta1 * m[j] + one_minus_beta1 * (factor * g[j] * column_factor[j]);
+    p[j] = p[j] * kept - m[j];
   }
 }
 
@@ -378,7 +373,9 @@ void update_full_group(const AdafactorUpdate& update, int64_t group, bool is_sha
   }
 }
 
-// One group of matrices. Its tiles are numbered matrix by matrix, then by rows, then by columns.
+// One group of matrices, in two passes over its tiles: squares are added up, then the update is
+// applied. The update's own sum of squares, which clips it, comes out of the first pass: with R
+// the new averages of the rows, C of the columns, it is mean(R) sum_j (sum_i g_ij^2 / R_i) / C_j.
 class FactoredGroup {
  public:
   FactoredGroup(const AdafactorUpdate& update, int64_t group, bool is_shared,
@@ -392,146 +389,162 @@ class FactoredGroup {
         row_(update.row + group * shape_.num_matrices * shape_.num_rows),
         column_(update.column + group * shape_.num_matrices * shape_.num_columns),
         row_blocks_(divide_up(shape_.num_rows, kTileRows)),
-        column_blocks_(divide_up(shape_.num_columns, kTileColumns)),
-        num_tiles_(shape_.num_matrices * row_blocks_ * column_blocks_),
-        row_sums_(static_cast<size_t>(shape_.num_matrices * column_blocks_ * shape_.num_rows)),
-        column_sums_(std::make_unique_for_overwrite<float[]>(
-            static_cast<size_t>(shape_.num_matrices * row_blocks_ * shape_.num_columns))),
-        tile_sums_(static_cast<size_t>(num_tiles_)),
-        row_factors_(static_cast<size_t>(shape_.num_matrices * shape_.num_rows)),
-        column_factors_(static_cast<size_t>(shape_.num_matrices * shape_.num_columns)) {}
+        num_strips_(divide_up(shape_.num_columns, kColumnStrip)),
+        column_sums_(make_floats(shape_.num_matrices * row_blocks_ * shape_.num_columns)),
+        weighted_sums_(make_floats(shape_.num_matrices * row_blocks_ * shape_.num_columns)),
+        row_factors_(make_floats(shape_.num_matrices * shape_.num_rows)),
+        column_factors_(make_floats(shape_.num_matrices * shape_.num_columns)),
+        tile_sums_(static_cast<size_t>(shape_.num_matrices * row_blocks_)),
+        strip_sums_(static_cast<size_t>(num_strips_)),
+        value_squares_(update.value_squares[group]) {}
 
   void update() {
+    const RowAverage average{step_.beta2, static_cast<float>(step_.gradient_scale)};
     for_each_tile([&](const Place& at) {
-      float* column_sum = column_sums_.get() +
-                          (at.matrix * row_blocks_ + at.row / kTileRows) * shape_.num_columns +
-                          at.column;
-      std::fill_n(column_sum, at.tile.num_columns, 0.0f);
-      double* row_sum = row_sums_.data() +
-                        (at.matrix * column_blocks_ + at.column / kTileColumns) * shape_.num_rows +
-                        at.row;
-      double sum = 0;
-      for_each_part<Access::Read>(
-          at, [&](const float* values, const float* gradient, const Tile& part, int64_t row) {
-            sum += sum_tile(values, gradient, part, static_cast<float>(step_.gradient_scale),
-                            row_sum + row, column_sum);
-          });
-      return sum;
-    });
-    const double parameter_squares = add_up(tile_sums_);
-    for (int64_t matrix = 0; matrix < shape_.num_matrices; ++matrix) {
-      update_rows(matrix);
-      update_columns(matrix);
-    }
-    for_each_tile([&](const Place& at) {
-      double sum = 0;
-      for_each_part<Access::Gradient>(
-          at, [&](const float*, const float* gradient, const Tile& part, int64_t row) {
-            sum += sum_update_squares(gradient, part, row_factor(at) + row, column_factor(at));
-          });
-      return sum;
-    });
-    const double update_squares = add_up(tile_sums_) * step_.gradient_scale * step_.gradient_scale;
-    const Scales scales =
-        compute_scales(parameter_squares, update_squares, shape_.group_size(), target_, step_);
-    for_each_tile([&](const Place& at) {
-      for_each_part<Access::Update>(at, [&](float* values, const float* gradient, const Tile& part,
-                                            int64_t row) {
-        float* first_moment =
-            update_.first_moment ? update_.first_moment + at.offset + row * part.stride : nullptr;
-        apply_tile(values, gradient, first_moment, part, row_factor(at) + row, column_factor(at),
-                   scales);
+      float* column_sum = column_sums_.get() + at.index * shape_.num_columns;
+      float* weighted_sum = weighted_sums_.get() + at.index * shape_.num_columns;
+      std::fill_n(column_sum, shape_.num_columns, 0.0f);
+      std::fill_n(weighted_sum, shape_.num_columns, 0.0f);
+      for_each_gradient(at, [&](const float* gradient, const Tile& part, int64_t row) {
+        sum_tile(gradient, part, average, row_ + at.row + row, column_sum, weighted_sum);
       });
-      return 0.0;
     });
+    if (step_.scales_by_parameter && !update_.has_value_squares) {
+      for_each_tile([&](const Place& at) { sum_values(at); });
+      value_squares_ = add_up(tile_sums_);
+    }
+    double update_squares = 0;
+    for (int64_t matrix = 0; matrix < shape_.num_matrices; ++matrix)
+      update_squares += find_row_factors(matrix) * update_columns(matrix);
+    const Scales scales =
+        compute_scales(value_squares_, update_squares, shape_.group_size(), target_, step_);
+    for_each_tile([&](const Place& at) { apply(at, scales); });
+    value_squares_ = add_up(tile_sums_);
   }
 
  private:
+  // Of a tile: its number, its matrix, its first row counted over all matrices, its first element
+  // counted from the parameter's start.
   struct Place {
-    int64_t matrix, row, column, offset;  // the offset counts from the parameter's start
-    Tile tile;
+    int64_t index, matrix, row, offset, num_rows;
   };
 
-  const float* row_factor(const Place& at) const {
-    return row_factors_.data() + at.matrix * shape_.num_rows + at.row;
-  }
-  const float* column_factor(const Place& at) const {
-    return column_factors_.data() + at.matrix * shape_.num_columns + at.column;
-  }
-
-  // body(values, gradient, part, first row of the part) over the tile at once, or row by row where
-  // not all is float32.
-  template <Access kAccess, class Body>
-  void for_each_part(const Place& at, const Body& body) const {
-    if (is_direct(target_)) {
-      body(static_cast<float*>(target_.values) + at.offset,
-           static_cast<const float*>(target_.gradient) + at.offset, at.tile, 0);
-      return;
-    }
-    const Tile part{1, at.tile.num_columns, at.tile.stride};
-    for (int64_t row = 0; row < at.tile.num_rows; ++row)
-      visit<kAccess>(target_, at.offset + row * at.tile.stride, at.tile.num_columns,
-                     [&](float* values, const float* gradient, int64_t, int64_t) {
-                       body(values, gradient, part, row);
-                     });
+  static std::unique_ptr<float[]> make_floats(int64_t size) {
+    return std::make_unique_for_overwrite<float[]>(static_cast<size_t>(size));
   }
 
   template <class Visit>
   void for_each_tile(const Visit& visit_tile) {
-#pragma omp parallel for schedule(static) if (is_shared_)
-    for (int64_t i = 0; i < num_tiles_; ++i) {
-      Place at;
-      at.matrix = i / (row_blocks_ * column_blocks_);
-      at.row = i / column_blocks_ % row_blocks_ * kTileRows;
-      at.column = i % column_blocks_ * kTileColumns;
-      at.offset = first_ + (at.matrix * shape_.num_rows + at.row) * shape_.num_columns + at.column;
-      at.tile = {std::min(kTileRows, shape_.num_rows - at.row),
-                 std::min(kTileColumns, shape_.num_columns - at.column), shape_.num_columns};
-      tile_sums_[static_cast<size_t>(i)] = visit_tile(at);
+    const int64_t num_tiles = shape_.num_matrices * row_blocks_;
+#pragma omp parallel for schedule(dynamic) if (is_shared_)
+    for (int64_t i = 0; i < num_tiles; ++i) {
+      const int64_t matrix = i / row_blocks_, row = i % row_blocks_ * kTileRows;
+      const int64_t row_of_all = matrix * shape_.num_rows + row;
+      visit_tile(Place{i, matrix, row_of_all, first_ + row_of_all * shape_.num_columns,
+                       std::min(kTileRows, shape_.num_rows - row)});
     }
   }
 
-  float average(float old, double sum, int64_t count) const {
-    const double mean = sum / static_cast<double>(count) + kSquareFloor;
-    return static_cast<float>(step_.beta2 * static_cast<double>(old) + (1.0 - step_.beta2) * mean);
+  // body(gradient, part, first row of the part) over the tile at once, or row by row where it is
+  // not float32.
+  template <class Body>
+  void for_each_gradient(const Place& at, const Body& body) const {
+    const int64_t num_columns = shape_.num_columns;
+    if (target_.gradient_type == ValueType::Float32) {
+      body(static_cast<const float*>(target_.gradient) + at.offset, Tile{at.num_rows, num_columns},
+           0);
+      return;
+    }
+    std::vector<float> wide(static_cast<size_t>(num_columns));
+    const Values gradients{target_.gradient, target_.gradient_type, target_.size};
+    for (int64_t row = 0; row < at.num_rows; ++row)
+      body(floats_at(gradients, at.offset + row * num_columns, num_columns, wide.data()),
+           Tile{1, num_columns}, row);
   }
 
-  void update_rows(int64_t matrix) {
-    float* row = row_ + matrix * shape_.num_rows;
-    double total = 0;
-    for (int64_t i = 0; i < shape_.num_rows; ++i) {
-      double sum = 0;
-      for (int64_t block = 0; block < column_blocks_; ++block)
-        sum +=
-            row_sums_[static_cast<size_t>((matrix * column_blocks_ + block) * shape_.num_rows + i)];
-      row[i] = average(row[i], sum, shape_.num_columns);
-      total += static_cast<double>(row[i]);
+  // Into tile_sums_.
+  void sum_values(const Place& at) {
+    const int64_t num_columns = shape_.num_columns;
+    std::vector<float> wide(
+        static_cast<size_t>(target_.type == ValueType::Float32 ? 0 : num_columns));
+    const Values values{target_.values, target_.type, target_.size};
+    double sum = 0;
+    for (int64_t row = 0; row < at.num_rows; ++row)
+      sum += sum_of_squares_block(
+          floats_at(values, at.offset + row * num_columns, num_columns, wide.data()), num_columns);
+    tile_sums_[static_cast<size_t>(at.index)] = sum;
+  }
+
+  // New values, their sums of squares into tile_sums_: row by row, while a row is in the cache, and
+  // as sum_values() has it, so that a resumed run has the same bytes.
+  void apply(const Place& at, const Scales& scales) {
+    const int64_t num_columns = shape_.num_columns;
+    const bool is_float = target_.type == ValueType::Float32;
+    std::vector<float> wide_values(static_cast<size_t>(is_float ? 0 : num_columns)),
+        wide_gradient(
+            static_cast<size_t>(target_.gradient_type == ValueType::Float32 ? 0 : num_columns));
+    const Values gradients{target_.gradient, target_.gradient_type, target_.size};
+    const float* column_factor = column_factors_.get() + at.matrix * num_columns;
+    double sum = 0;
+    for (int64_t row = 0; row < at.num_rows; ++row) {
+      const int64_t begin = at.offset + row * num_columns;
+      uint16_t* stored = is_float ? nullptr : static_cast<uint16_t*>(target_.values) + begin;
+      float* values = is_float ? static_cast<float*>(target_.values) + begin : wide_values.data();
+      if (stored) widen(stored, values, num_columns);
+      apply_row(values, floats_at(gradients, begin, num_columns, wide_gradient.data()),
+                update_.first_moment ? update_.first_moment + begin : nullptr, num_columns,
+                row_factors_[static_cast<size_t>(at.row + row)], column_factor, scales);
+      if (stored) {
+        round_stochastically(values, stored, num_columns, target_.rounding,
+                             static_cast<uint64_t>(begin));
+        widen(stored, values, num_columns);
+      }
+      if (step_.scales_by_parameter) sum += sum_of_squares_block(values, num_columns);
     }
-    const double mean = total / static_cast<double>(shape_.num_rows);
-    float* factor = row_factors_.data() + matrix * shape_.num_rows;
+    tile_sums_[static_cast<size_t>(at.index)] = sum;
+  }
+
+  // Returns the mean of the rows' averages.
+  double find_row_factors(int64_t matrix) {
+    const float* row = row_ + matrix * shape_.num_rows;
+    double mean = 0;
+    for (int64_t i = 0; i < shape_.num_rows; ++i) mean += static_cast<double>(row[i]);
+    mean /= static_cast<double>(shape_.num_rows);
+    float* factor = row_factors_.get() + matrix * shape_.num_rows;
     for (int64_t i = 0; i < shape_.num_rows; ++i)
       factor[i] = static_cast<float>(std::sqrt(mean / static_cast<double>(row[i])));
+    return mean;
   }
 
-  void update_columns(int64_t matrix) {
+  // Returns the sum over columns of the weighted sum divided by the column's new average.
+  double update_columns(int64_t matrix) {
     float* column = column_ + matrix * shape_.num_columns;
-    float* factor = column_factors_.data() + matrix * shape_.num_columns;
+    float* factor = column_factors_.get() + matrix * shape_.num_columns;
     const float* sums = column_sums_.get() + matrix * row_blocks_ * shape_.num_columns;
-    const int64_t num_strips = divide_up(shape_.num_columns, kColumnStrip);
+    const float* weighted = weighted_sums_.get() + matrix * row_blocks_ * shape_.num_columns;
 #pragma omp parallel for schedule(static) if (is_shared_)
-    for (int64_t strip = 0; strip < num_strips; ++strip) {
+    for (int64_t strip = 0; strip < num_strips_; ++strip) {
       const int64_t begin = strip * kColumnStrip,
                     size = std::min(kColumnStrip, shape_.num_columns - begin);
-      double totals[kColumnStrip] = {};
+      double totals[kColumnStrip] = {}, weighted_totals[kColumnStrip] = {};
       for (int64_t block = 0; block < row_blocks_; ++block)
-        for (int64_t j = 0; j < size; ++j)
-          totals[j] += static_cast<double>(sums[block * shape_.num_columns + begin + j]);
+        for (int64_t j = 0; j < size; ++j) {
+          const int64_t at = block * shape_.num_columns + begin + j;
+          totals[j] += static_cast<double>(sums[at]);
+          weighted_totals[j] += static_cast<double>(weighted[at]);
+        }
+      double sum = 0;
       for (int64_t j = 0; j < size; ++j) {
-        column[begin + j] = average(column[begin + j], totals[j], shape_.num_rows);
-        factor[begin + j] =
-            static_cast<float>(1.0 / std::sqrt(static_cast<double>(column[begin + j])));
+        const double mean = totals[j] / static_cast<double>(shape_.num_rows) + kSquareFloor;
+        float& average = column[begin + j];
+        average = static_cast<float>(step_.beta2 * static_cast<double>(average) +
+                                     (1.0 - step_.beta2) * mean);
+        factor[begin + j] = static_cast<float>(1.0 / std::sqrt(static_cast<double>(average)));
+        sum += weighted_totals[j] / static_cast<double>(average);
       }
+      strip_sums_[static_cast<size_t>(strip)] = sum;
     }
+    return add_up(strip_sums_);
   }
 
   const AdafactorUpdate& update_;
@@ -541,11 +554,11 @@ class FactoredGroup {
   bool is_shared_;
   int64_t first_;  // the group's first element
   float *row_, *column_;
-  int64_t row_blocks_, column_blocks_, num_tiles_;
-  std::vector<double> row_sums_;          // [matrices, column blocks, rows]
-  std::unique_ptr<float[]> column_sums_;  // [matrices, row blocks, columns]
-  std::vector<double> tile_sums_;
-  std::vector<float> row_factors_, column_factors_;
+  int64_t row_blocks_, num_strips_;
+  std::unique_ptr<float[]> column_sums_, weighted_sums_;  // [matrices, row blocks, columns]
+  std::unique_ptr<float[]> row_factors_, column_factors_;
+  std::vector<double> tile_sums_, strip_sums_;
+  double& value_squares_;
 };
 
 void update_group(const AdafactorUpdate& update, int64_t group, bool is_shared,
@@ -647,7 +660,7 @@ void update_adafactor(std::span<const AdafactorUpdate> updates, const AdafactorS
   };
   int64_t num_elements = 0;
   for (const AdafactorUpdate& update : updates) num_elements += update.target.size;
-  // A thread goes through a group of its own three times while the group is in its cache; how
+  // A thread goes through a group of its own twice while the group is in its cache; how
   // groups are dealt out changes no result.
   const int64_t owned_size =
       std::clamp(num_elements / (8 * num_threads()), kParallelSize, kOwnedSize);

@@ -95,6 +95,11 @@ struct AdafactorUpdate {
   float* column = nullptr;
   float* second_moment = nullptr;  // [size]; null where factored
   float* first_moment = nullptr;   // [size], of steps, learning rate included; null without
+  // Factored: the values' sums of squares [groups], which the update before this one left there, or
+  // (has_value_squares false) which are computed anew; those of the new values afterwards. Spares
+  // reading the values twice.
+  double* value_squares = nullptr;
+  bool has_value_squares = false;
 };
 // facts.md items 130 and 131; the first moment as in T5X and Hugging Face's.
 void update_adafactor(std::span<const AdafactorUpdate> updates, const AdafactorStep& step);
