@@ -6,6 +6,7 @@
 #include "common.h"
 #include "model/folder.h"
 #include "train/divergence.h"
+#include "train/stochastic_rounding.h"
 #include "verbs.h"
 
 namespace flanmoe::apps {
@@ -77,7 +78,8 @@ Verb add_replay(Options options) {
     if (!state->precision.empty())
       replay.config.precision = *parse_enum<train::Precision>(state->precision);
     const model::LoadedModel loaded =
-        model::load_model(state->folder + "/model", at::kFloat, state->common.torch_device());
+        model::load_model(state->folder + "/model", train::find_parameter_dtype(replay.config),
+                          state->common.torch_device());
     const train::ReplayResult result = train::run_replay(*loaded.model, replay);
     if (state->common.is_json)
       print_json(to_json(result, replay));

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "bench/bench.h"
+#include "ops/products.h"
 
 namespace flanmoe::apps {
 
@@ -42,11 +43,25 @@ at::Tensor make_matrix(int64_t size, const Common& common) {
       memory, {size, size}, [bytes](void* data) { munmap(data, bytes); }, options);
 }
 
-// Rows of random values; one row after the other is the same.
+// Random values; a block of rows is repeated, which takes less time than drawing all.
 at::Tensor make_operand(int64_t size, const Common& common) {
+  constexpr int64_t kDrawnRows = 256;
   at::Tensor matrix = make_matrix(size, common);
-  matrix.copy_(at::randn({1, size}, matrix.options()).expand({size, size}));
+  const at::Tensor drawn = at::randn({kDrawnRows, size}, matrix.options());
+  for (int64_t row = 0; row < size; row += kDrawnRows)
+    matrix.narrow(0, row, kDrawnRows).copy_(drawn);
   return matrix;
+}
+
+double measure_own_product(int64_t size, const Common& common, int64_t repeats) {
+  const auto options = at::TensorOptions().dtype(common.scalar_type());
+  const at::Tensor a = at::randn({size, size}, options), b = at::randn({size, size}, options),
+                   c = at::empty({size, size}, options);
+  std::vector<double> seconds;
+  for (int64_t i = 0; i <= repeats; ++i)
+    seconds.push_back(seconds_of([&] { ops::multiply_own(a, b, c); }));
+  const auto n = static_cast<double>(size);
+  return 2 * n * n * n / median({seconds.begin() + 1, seconds.end()});
 }
 
 }  // namespace
@@ -76,10 +91,15 @@ double MatmulRate::flops_per_s() const {
 Json bench_matmul(const BenchSettings& settings) {
   MatmulRate rate(settings.common);
   for (int64_t i = 0; i <= settings.repeats; ++i) rate.measure();
-  return {{"shape", "2048, 4096"},
-          {"flops_per_s", rate.flops_per_s()},
-          {"matmul_flops_per_s", rate.flops_per_s()},
-          {"fraction_of_matmul", 1.0}};
+  Json json{{"shape", "2048, 4096"},
+            {"flops_per_s", rate.flops_per_s()},
+            {"matmul_flops_per_s", rate.flops_per_s()},
+            {"fraction_of_matmul", 1.0}};
+  if (settings.common.torch_device().is_cpu()) {
+    json["own_flops_per_s"] = measure_own_product(2048, settings.common, settings.repeats);
+    json["prefers_own_product"] = ops::prefers_own_product(settings.common.scalar_type());
+  }
+  return json;
 }
 
 }  // namespace flanmoe::apps

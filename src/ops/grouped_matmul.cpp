@@ -56,23 +56,26 @@ void multiply_experts(const at::Tensor& x, const at::Tensor& weight, const at::T
     });
     return;
   }
-  visit_dtype("grouped_matmul", x, [&]<class T>(T) {
-    const int64_t in = x.size(1), out = y.size(1);
-    std::vector<cpu::Gemm<T>> products;
-    for_experts(offsets, [&](int64_t e, int64_t begin, int64_t count) {
-      T *const x_rows = data<T>(x) + begin * in, *const y_rows = data<T>(y) + begin * out,
-               *const matrix = data<T>(weight) + e * in * out;
-      cpu::Gemm<T> product;
-      if (wanted == Wanted::Output)
-        product = {count, out, in, x_rows, in, false, matrix, in, true, y_rows, out};
-      if (wanted == Wanted::Input)
-        product = {count, in, out, y_rows, out, false, matrix, in, false, x_rows, in};
-      if (wanted == Wanted::Weight)
-        product = {out, in, count, y_rows, out, true, x_rows, in, false, matrix, in};
-      products.push_back(product);
-    });
-    multiply_all(products);
-  });
+  visit_dtype(
+      "grouped_matmul", x,
+      [&]<class T>(T) {
+        const int64_t in = x.size(1), out = y.size(1);
+        std::vector<cpu::Gemm<T>> products;
+        for_experts(offsets, [&](int64_t e, int64_t begin, int64_t count) {
+          T *const x_rows = data<T>(x) + begin * in, *const y_rows = data<T>(y) + begin * out,
+                   *const matrix = data<T>(weight) + e * in * out;
+          cpu::Gemm<T> product;
+          if (wanted == Wanted::Output)
+            product = {count, out, in, x_rows, in, false, matrix, in, true, y_rows, out};
+          if (wanted == Wanted::Input)
+            product = {count, in, out, y_rows, out, false, matrix, in, false, x_rows, in};
+          if (wanted == Wanted::Weight)
+            product = {out, in, count, y_rows, out, true, x_rows, in, false, matrix, in};
+          products.push_back(product);
+        });
+        multiply_all(products);
+      },
+      2 * static_cast<double>(x.numel()) * static_cast<double>(y.size(1)));
 }
 
 }  // namespace

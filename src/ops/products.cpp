@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 
 #include "ops/tensors.h"
 
@@ -35,12 +36,6 @@ int64_t divide_up(int64_t a, int64_t b) {
 // Packing costs as much as some 20 rows.
 constexpr int64_t kFewRows = 24;
 
-bool uses_own(const at::Tensor& a, const at::Tensor& c) {
-  return a.is_cpu() && c.size(0) >= kFewRows &&
-         (c.scalar_type() == at::kBFloat16 ? cpu::prefers_own_gemm<Bf16>()
-                                           : cpu::prefers_own_gemm<float>());
-}
-
 template <class T>
 cpu::Gemm<T> make_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
   const auto is_transposed = [](const at::Tensor& x) { return x.stride(1) != 1 && x.size(1) > 1; };
@@ -59,44 +54,86 @@ void multiply(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
   FLANMOE_ASSERT(a.size(0) == c.size(0) && b.size(1) == c.size(1) && a.size(1) == b.size(0));
   FLANMOE_ASSERT(is_plain(a) && is_plain(b) && c.is_contiguous());
   if (c.numel() == 0) return;
-  if (!uses_own(a, c)) {
-    at::Tensor result = c;
-    at::mm_out(result, a, b);
-    return;
-  }
-  visit_dtype("multiply", c, [&]<class T>(T) { multiply_all<T>({make_product<T>(a, b, c)}); });
+  if (a.is_cpu() && c.size(0) >= kFewRows && prefers_own_product(c.scalar_type()))
+    return multiply_own(a, b, c);
+  at::Tensor result = c;
+  at::mm_out(result, a, b);
 }
 
+bool prefers_own_product(at::ScalarType dtype) {
+  return dtype == at::kBFloat16 ? cpu::prefers_own_gemm<Bf16>() : cpu::prefers_own_gemm<float>();
+}
+
+void multiply_own(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
+  visit_dtype(
+      "multiply", c, [&]<class T>(T) { multiply_all<T>({make_product<T>(a, b, c)}); },
+      2 * static_cast<double>(c.numel()) * static_cast<double>(a.size(1)));
+}
+
+namespace {
+
+// Packing b costs as much as some 20 rows of results: of the numbers of rows a piece may have, that
+// with which the threads are done first.
+constexpr int64_t kColumns = 256, kPackingRows = 20, kTileRows = 6;
+
 template <class T>
-void multiply_all(const std::vector<cpu::Gemm<T>>& products) {
-  // Packing b costs as much as some 20 rows of results, so a piece has as many rows as its scratch
-  // memory allows, or fewer where threads would be left without one.
-  constexpr int64_t kMostRows = 576, kFewestRows = 96, kColumns = 256, kPiecesPerThread = 3;
-  const auto count_pieces = [&](int64_t num_rows) {
-    int64_t count = 0;
-    for (const cpu::Gemm<T>& product : products)
-      count += divide_up(product.rows, num_rows) * divide_up(product.columns, kColumns);
-    return count;
-  };
-  const int64_t wanted = kPiecesPerThread * at::get_num_threads();
-  int64_t num_rows = kMostRows;
-  while (num_rows > kFewestRows && count_pieces(num_rows) < wanted) num_rows -= kFewestRows;
+std::vector<cpu::Gemm<T>> cut(const std::vector<cpu::Gemm<T>>& products, int64_t num_rows) {
   std::vector<cpu::Gemm<T>> pieces;
-  for (const cpu::Gemm<T>& product : products)
-    for (int64_t row = 0; row < product.rows; row += num_rows)
+  for (const cpu::Gemm<T>& product : products) {
+    if (product.rows == 0) continue;
+    // equal ones, in whole tiles
+    const int64_t parts = divide_up(product.rows, num_rows),
+                  step = divide_up(divide_up(product.rows, parts), kTileRows) * kTileRows;
+    for (int64_t row = 0; row < product.rows; row += step)
       for (int64_t column = 0; column < product.columns; column += kColumns) {
         cpu::Gemm<T> piece = product;
-        piece.rows = std::min(num_rows, product.rows - row);
+        piece.rows = std::min(step, product.rows - row);
         piece.columns = std::min(kColumns, product.columns - column);
         piece.a += product.a_is_transposed ? row : row * product.a_stride;
         piece.b += product.b_is_transposed ? column * product.b_stride : column;
         piece.c += row * product.c_stride + column;
         pieces.push_back(piece);
       }
+  }
   // the largest first, so that none of them is left for the end
   std::stable_sort(pieces.begin(), pieces.end(), [](const auto& a, const auto& b) {
     return a.rows * a.columns * a.inner > b.rows * b.columns * b.inner;
   });
+  return pieces;
+}
+
+// When the last thread is done, where each takes the next piece when it is done with its last.
+template <class T>
+int64_t estimate_time(const std::vector<cpu::Gemm<T>>& pieces, size_t num_threads) {
+  std::vector<int64_t> busy_until(num_threads);
+  for (const cpu::Gemm<T>& piece : pieces)
+    *std::min_element(busy_until.begin(), busy_until.end()) +=
+        (piece.rows + kPackingRows) * piece.columns * piece.inner;
+  return *std::max_element(busy_until.begin(), busy_until.end());
+}
+
+template <class T>
+int64_t choose_num_rows(const std::vector<cpu::Gemm<T>>& products) {
+  // the sums of longer ones would leave the cache
+  constexpr int64_t kCandidates[] = {576, 384, 288, 192, 96, 48};
+  constexpr size_t kMostProducts = 16;  // many products balance by themselves
+  const auto num_threads = static_cast<size_t>(at::get_num_threads());
+  if (num_threads == 1 || products.size() > kMostProducts) return kCandidates[0];
+  int64_t best = kCandidates[0], best_time = std::numeric_limits<int64_t>::max();
+  for (const int64_t candidate : kCandidates) {
+    const int64_t time = estimate_time(cut(products, candidate), num_threads);
+    if (time >= best_time) continue;
+    best = candidate;
+    best_time = time;
+  }
+  return best;
+}
+
+}  // namespace
+
+template <class T>
+void multiply_all(const std::vector<cpu::Gemm<T>>& products) {
+  std::vector<cpu::Gemm<T>> pieces = cut(products, choose_num_rows(products));
   const cpu::GemmKernels<T>& kernels = cpu::gemm_kernels<T>();
   for_pieces(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
     const cpu::Gemm<T>& piece = pieces[static_cast<size_t>(i)];

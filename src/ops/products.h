@@ -23,6 +23,10 @@ void for_pieces(int64_t count, const std::function<void(int64_t piece)>& work);
 // decoding. The choice follows from the shape and the processor, never from a measurement, so that
 // a run can be repeated to the last bit; `flanmoe bench matmul` measures both.
 void multiply(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c);
+// Whether multiply() takes our product on this processor's cores where there are enough rows.
+bool prefers_own_product(at::ScalarType dtype);
+// c = a b by our product. On the CPU.
+void multiply_own(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c);
 
 // All of `products`, cut into pieces of a few hundred thousand results.
 template <class T>

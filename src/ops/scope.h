@@ -13,7 +13,8 @@ namespace flanmoe::ops {
 class Scope {
  public:
   // "rms_norm" is seen as "flanmoe::rms_norm".
-  explicit Scope(const char* name);
+  // `flops`, where given, is what a matrix product does: the scope's only input for an observer.
+  explicit Scope(const char* name, double flops = 0);
   ~Scope();
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;

@@ -22,8 +22,8 @@ T* data(const at::Tensor& tensor) {
 // function(T{}) with T = float, double or Bf16 after the dtype of `tensor`; profilers see it as
 // `op`.
 template <class Function>
-void visit_dtype(const char* op, const at::Tensor& tensor, Function function) {
-  const Scope scope(op);
+void visit_dtype(const char* op, const at::Tensor& tensor, Function function, double flops = 0) {
+  const Scope scope(op, flops);
   switch (tensor.scalar_type()) {
     case at::kFloat:
       return function(float{});

@@ -50,10 +50,16 @@ std::string find_non_finite_gradient(const nn::Parameters& parameters) {
 }
 
 void set_gradient_dtypes(const nn::Parameters& parameters, const Config& config) {
-  const bool is_narrow = config.precision == Precision::BFloat16 && config.accumulation_steps == 1;
+  const bool is_summed = config.accumulation_steps > 1;
+  const bool is_narrow = config.precision == Precision::BFloat16 && !is_summed;
+  const auto is_bfloat16 = [](const nn::Parameter& parameter) {
+    return parameter.tensor.scalar_type() == at::kBFloat16;
+  };
   for (const nn::Parameter& parameter : parameters)
-    parameter.tensor.set_grad_dtype(
-        is_narrow && parameter.tags.is_multiplied ? at::kBFloat16 : parameter.tensor.scalar_type());
+    parameter.tensor.set_grad_dtype(is_narrow && parameter.tags.is_multiplied ? at::kBFloat16
+                                    : is_summed && is_bfloat16(parameter)
+                                        ? at::kFloat
+                                        : parameter.tensor.scalar_type());
 }
 
 void clear_gradients(const nn::Parameters& parameters) {

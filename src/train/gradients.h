@@ -21,8 +21,8 @@ std::string find_non_finite_gradient(const nn::Parameters& parameters);
 
 // Gradients of weights that are multiplied once a step arrive in bf16, as their products compute
 // them, where `config` computes in bf16 and a batch goes through the model at once; all others in
-// their parameter's dtype. Nothing is lost by it: what would be fp32 is those bf16 values
-// converted.
+// their parameter's dtype, or in fp32 where parts of a batch are summed. Nothing is lost by it:
+// what would be fp32 is those bf16 values converted.
 void set_gradient_dtypes(const nn::Parameters& parameters, const Config& config);
 
 void clear_gradients(const nn::Parameters& parameters);

@@ -212,8 +212,10 @@ TEST_F(Resume, WaitsForCheckpointsAreLogged) {
   run(folder_ / "out", config);
   const std::vector<Json> lines = read_metrics(folder_ / "out");
   ASSERT_EQ(lines.size(), 6u);
-  EXPECT_FALSE(lines[0].contains("checkpoint_wait_s"));  // the first is made behind this line
-  for (size_t i = 1; i < lines.size(); ++i) EXPECT_GT(lines[i].at("checkpoint_wait_s"), 0.0);
+  EXPECT_FALSE(
+      lines[0].at("machine").contains("checkpoint_wait_s"));  // the first is made behind this line
+  for (size_t i = 1; i < lines.size(); ++i)
+    EXPECT_GT(lines[i].at("machine").at("checkpoint_wait_s"), 0.0);
 }
 
 TEST_F(Resume, KeysThatDoNotChangeTheBytesMayDiffer) {

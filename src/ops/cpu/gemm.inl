@@ -5,12 +5,19 @@ template <class T>
 constexpr int64_t kGemmInner = 1024 * kPair<T>;
 constexpr int64_t kGemmRows = 96;
 
+// Rows whose sums are kept in scratch: none where they are kept in c itself, those that are packed
+// at a time where they are complete after them, else all.
+template <class T>
+int64_t num_sum_rows(const Gemm<T>& g) {
+  if (sizeof(T) == sizeof(Accumulator<T>)) return 0;
+  return g.inner <= kGemmInner<T> ? smaller(kGemmRows, g.rows) : g.rows;
+}
+
 // In accumulators: the packed right operand, the packed rows of the left one, the sums.
 template <class T>
 int64_t gemm_scratch_size(const Gemm<T>& g) {
   const int64_t words = num_words<T>(smaller(kGemmInner<T>, g.inner));
-  const bool has_sums = sizeof(T) != sizeof(Accumulator<T>);
-  return words * (g.columns + smaller(kGemmRows, g.rows)) + (has_sums ? g.rows * g.columns : 0);
+  return words * (g.columns + smaller(kGemmRows, g.rows)) + num_sum_rows(g) * g.columns;
 }
 
 // Where multiply() finds its left operand.
@@ -59,8 +66,15 @@ template <class T>
 void gemm(const Gemm<T>& g, Accumulator<T>* scratch) {
   using A = Accumulator<T>;
   constexpr bool is_direct = sizeof(T) == sizeof(A);  // sums are kept in c itself
+  const bool is_one_pass = g.inner <= kGemmInner<T>;
   A* const sums = scratch;
-  A* const right = is_direct ? scratch : scratch + g.rows * g.columns;
+  A* const right = scratch + num_sum_rows(g) * g.columns;
+  const auto store_sums = [&](int64_t row, int64_t num_rows) {
+    for (int64_t r = 0; r < num_rows; ++r)
+      for_vectors<A>(g.columns, [&](int64_t i, auto part) {
+        store(g.c + (row + r) * g.c_stride + i, load(sums + r * g.columns + i, part), part);
+      });
+  };
   A* const left_scratch = right + num_words<T>(smaller(kGemmInner<T>, g.inner)) * g.columns;
   int64_t inner = 0;
   do {
@@ -80,7 +94,7 @@ void gemm(const Gemm<T>& g, Accumulator<T>* scratch) {
           product.c = g.c + row * g.c_stride + column;
           product.c_stride = g.c_stride;
         } else {
-          product.c = sums + row * g.columns + column;
+          product.c = sums + (is_one_pass ? 0 : row * g.columns) + column;
           product.c_stride = g.columns;
         }
         product.inner = words;
@@ -89,12 +103,11 @@ void gemm(const Gemm<T>& g, Accumulator<T>* scratch) {
         product.adds = inner > 0;
         multiply<T>(product);
       }
+      if constexpr (!is_direct)
+        if (is_one_pass) store_sums(row, num_rows);
     }
     inner += kGemmInner<T>;
   } while (inner < g.inner);
   if constexpr (!is_direct)
-    for (int64_t row = 0; row < g.rows; ++row)
-      for_vectors<A>(g.columns, [&](int64_t i, auto part) {
-        store(g.c + row * g.c_stride + i, load(sums + row * g.columns + i, part), part);
-      });
+    if (!is_one_pass) store_sums(0, g.rows);
 }
