@@ -102,7 +102,6 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    flanmoe::keep_freed_memory();
     flanmoe::install_interrupt_handler();
     return flanmoe::apps::run(argc, argv);
   } catch (const flanmoe::Error& error) {

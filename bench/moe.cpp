@@ -6,7 +6,6 @@
 #include <ATen/ops/randn.h>
 #include <benchmark/benchmark.h>
 
-#include "base/memory.h"
 #include "moe/router.h"
 #include "ops/routing.h"
 
@@ -90,7 +89,6 @@ void dense_linear(benchmark::State& state, at::ScalarType dtype) {
 
 int main(int argc, char** argv) {
   using namespace flanmoe;
-  keep_freed_memory();
   for (const std::string& router : moe::router_registry().names())
     benchmark::RegisterBenchmark(("Route/" + router).c_str(), route, router)
         ->Unit(benchmark::kMillisecond)

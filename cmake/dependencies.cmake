@@ -33,6 +33,7 @@ target_compile_definitions(flanmoe_tomlplusplus INTERFACE TOML_HEADER_ONLY=1)
 flanmoe_import(xxhash libxxhash-dev xxhash.h xxhash)
 flanmoe_import(sentencepiece libsentencepiece-dev sentencepiece_processor.h sentencepiece sentencepiece_train)
 flanmoe_import(yaml_cpp libyaml-cpp-dev yaml-cpp/yaml.h yaml-cpp)
+flanmoe_import(jemalloc libjemalloc-dev jemalloc/jemalloc.h jemalloc)
 
 # What each folder of src/ needs from outside, beside torch.
 set(FLANMOE_EXTERNAL_base nlohmann_json::nlohmann_json flanmoe::tomlplusplus fmt::fmt spdlog::spdlog ZLIB::ZLIB flanmoe::xxhash Threads::Threads)

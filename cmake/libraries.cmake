@@ -113,6 +113,14 @@ function(flanmoe_add_libraries)
 endfunction()
 
 # Programs run in place: they find libtorch (and its libgomp before the system's) by their run path.
+# jemalloc, for programs that train; sanitizers have an allocator of their own.
+function(flanmoe_link_allocator target)
+  if(NOT FLANMOE_SANITIZE)
+    target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/allocator.cpp)
+    target_link_libraries(${target} PRIVATE -Wl,--push-state,--no-as-needed flanmoe::jemalloc -Wl,--pop-state)
+  endif()
+endfunction()
+
 function(flanmoe_set_up_program target)
   target_link_libraries(${target} PRIVATE flanmoe_options)
   set_target_properties(${target} PROPERTIES BUILD_RPATH "${FLANMOE_RUN_PATH}" INSTALL_RPATH "${FLANMOE_RUN_PATH}")

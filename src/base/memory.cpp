@@ -1,6 +1,5 @@
 #include "base/memory.h"
 
-#include <malloc.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -35,14 +34,6 @@ int64_t resident_memory_bytes() {
 
 int64_t machine_memory_bytes() {
   return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
-}
-
-void keep_freed_memory() {
-#if defined(__GLIBC__)
-  constexpr int kNever = std::numeric_limits<int>::max();
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, kNever);
-#endif
 }
 
 int num_physical_cores() {

@@ -18,9 +18,4 @@ int64_t resident_memory_bytes();
 int64_t machine_memory_bytes();
 int num_physical_cores();
 
-// From here on freed memory stays with the process, for the next allocation of its size. A training
-// step frees and asks for the same large blocks again; where the system has to map and clear them
-// each time, that takes as long as a sparse layer's products. Called once, at the start.
-void keep_freed_memory();
-
 }  // namespace flanmoe
