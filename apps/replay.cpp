@@ -36,8 +36,8 @@ std::string to_text(const train::ReplayResult& result, const train::Replay& repl
   std::string text = fmt::format("step {}, learning rate {:.4g}, {}\n", replay.step,
                                  replay.learning_rate, to_string(replay.config.precision));
   for (const auto& [name, value] : result.losses)
-    text += fmt::format("{:<60} {:>14.6g}\n", name, value);
-  text += fmt::format("{:<60} {:>14}\n", "gradient norm of", "");
+    text += fmt::format("{:<60} {:>14.6g}\n", name, std::isnan(value) ? std::abs(value) : value);
+  if (!result.gradients.empty()) text += "gradient norm of\n";
   for (const train::GradientNorm& gradient : result.gradients)
     text += fmt::format("{:<60} {:>14.6g}\n", gradient.parameter, gradient.norm);
   const auto add = [&](const char* what, const std::string& name) {

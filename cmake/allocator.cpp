@@ -1,4 +1,5 @@
-// The program's allocator is jemalloc, linked in; this is how it is set (jemalloc(3), "malloc_conf").
+// The program's allocator is jemalloc, linked in; this is how it is set (jemalloc(3),
+// "malloc_conf").
 //
 // A training step frees and asks for the same large blocks again. Freed memory stays with the
 // process, since having it mapped and cleared anew takes as long as a sparse layer's products, and

@@ -11,9 +11,9 @@
 
 namespace flanmoe::data {
 
-// One background thread, outside any pool of compute threads and of the lowest priority, calls BatchStream::next() and keeps
-// up to `num_ahead` batches; it sleeps while so many are waiting. The batches are those of the
-// stream, in its order, however far the thread has run ahead.
+// One background thread, outside any pool of compute threads and of the lowest priority, calls
+// BatchStream::next() and keeps up to `num_ahead` batches; it sleeps while so many are waiting. The
+// batches are those of the stream, in its order, however far the thread has run ahead.
 class Prefetcher {
  public:
   struct Item {

@@ -17,7 +17,7 @@ struct ParameterTags {
   bool is_adapter = false;
   bool is_relative_bias = false;
   bool is_multiplied = false;  // used in one matrix product a pass and nothing else
-  int expert_axis = -1;  // >= 0: stacked experts along this axis
+  int expert_axis = -1;        // >= 0: stacked experts along this axis
   bool is_expert() const { return expert_axis >= 0; }
 };
 

@@ -14,7 +14,7 @@ struct OperatorCost {
   int64_t num_calls = 0;
   double seconds = 0;  // its own, without the operators that it called
   double flops = 0;    // of aten's mm, addmm, bmm and baddbmm, from the shapes of their inputs, and
-                     // of scopes that say theirs
+                       // of scopes that say theirs
 };
 
 // Sees the operators that the thread which made it runs, on a CPU, as long as it lives. One at a

@@ -30,6 +30,7 @@ void validate(const Config& config, const std::string& path) {
   const auto expect_rate = [&](const char* key, const std::optional<double>& value) {
     if (value && !(*value >= 0 && *value < 1)) fail_at(key, *value, "a number from 0 to below 1");
   };
+  expect_rate("label_smoothing", config.label_smoothing);
   expect_rate("dropout_rate", config.dropout_rate);
   expect_rate("expert_dropout_rate", config.expert_dropout_rate);
   expect_rate("jitter", config.jitter);

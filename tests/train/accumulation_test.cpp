@@ -90,6 +90,7 @@ TEST(Accumulation, PartsAddUpToTheWholeBatch) {
           const data::Batch batch = make_rows(is_packed);
           Config config = tiny_config();
           config.logit_z_coefficient = 1e-3;
+          config.label_smoothing = 0.1;
           config.loss_normalisation = normalisation;
           const Gradients whole = compute(model, batch, config, 1, dtype);
           for (const int64_t num_parts : {2, 3, 7}) {

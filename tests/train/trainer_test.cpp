@@ -495,6 +495,8 @@ TEST_F(Trainer, RefusesAConfigThatCannotBeRight) {
               c.wall_s = std::numeric_limits<double>::infinity();
             }).find("wall_s is inf"),
             std::string::npos);
+  EXPECT_NE(message([](Config& c) { c.label_smoothing = 1; }).find("label_smoothing is 1"),
+            std::string::npos);
   EXPECT_NE(message([](Config& c) { c.learning_rate = -1; }).find("learning_rate"),
             std::string::npos);
   EXPECT_NE(message([](Config& c) { c.log_every = 0; }).find("log_every"), std::string::npos);
