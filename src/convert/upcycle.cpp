@@ -20,9 +20,9 @@
 #include "checkpoint/tensor_writer.h"
 #include "convert/write_folder.h"
 #include "model/blocks.h"
-#include "model/initialisation.h"
 #include "moe/feed_forward.h"
 #include "moe/router.h"
+#include "nn/random_fill.h"
 
 namespace flanmoe::convert {
 namespace {
@@ -75,16 +75,16 @@ at::Tensor make_expert(const UpcycleConfig& config, const std::string& name, int
     if (units.numel() > 0) {
       const at::Tensor old = at::index_select(weight, unit_axis, units);
       const RandomKey key = random_key(config, RandomPurpose::ExpertReinitialisation, name, expert);
-      const at::Tensor drawn = model::draw_normal(old.sizes(), old.std(false).item<double>(), key)
+      const at::Tensor drawn = nn::draw_normal(old.sizes(), old.std(false).item<double>(), key)
                                    .add(old.mean().item<double>());
       weight = at::index_copy(weight, unit_axis, units, drawn.to(weight.scalar_type()));
     }
   }
   if (config.expert_noise > 0) {
     const double root_mean_square = std::sqrt(weight.square().mean().item<double>());
-    weight = weight.add(
-        model::draw_normal(weight.sizes(), config.expert_noise * root_mean_square,
-                           random_key(config, RandomPurpose::ExpertNoise, name, expert)));
+    weight =
+        weight.add(nn::draw_normal(weight.sizes(), config.expert_noise * root_mean_square,
+                                   random_key(config, RandomPurpose::ExpertNoise, name, expert)));
   }
   return weight;
 }
@@ -93,8 +93,8 @@ at::Tensor make_router(const UpcycleConfig& config, const nn::Parameter& paramet
   const int64_t num_groups = parameter.tensor.size(0) / config.slices;
   const RandomKey key(static_cast<uint64_t>(config.seed), RandomPurpose::Initialisation);
   const at::Tensor rows =
-      model::draw_normal({num_groups, parameter.tensor.size(1)}, config.router_init_std,
-                         key.fold(std::string_view(parameter.name)));
+      nn::draw_normal({num_groups, parameter.tensor.size(1)}, config.router_init_std,
+                      key.fold(std::string_view(parameter.name)));
   return config.slices == 1 ? rows : at::repeat_interleave(rows, config.slices, 0);
 }
 
@@ -105,8 +105,8 @@ at::Tensor make_extra(const UpcycleConfig& config, const nn::Parameter& paramete
   if (parameter.tags.is_norm) return at::ones(shape, at::kFloat);
   if (parameter.name.ends_with(".wo.weight")) return at::zeros(shape, at::kFloat);
   const RandomKey key(static_cast<uint64_t>(config.seed), RandomPurpose::Initialisation);
-  return model::draw_normal(shape, 1 / std::sqrt(static_cast<double>(shape[1])),
-                            key.fold(std::string_view(parameter.name)));
+  return nn::draw_normal(shape, 1 / std::sqrt(static_cast<double>(shape[1])),
+                         key.fold(std::string_view(parameter.name)));
 }
 
 // A tensor of the dense model by its name, undefined where it has none. `is_shared`: others will

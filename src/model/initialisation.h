@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "base/random.h"
 #include "model/config.h"
 #include "nn/parameter.h"
 
@@ -15,10 +14,5 @@ namespace flanmoe::model {
 // is scaled at the output, so it keeps normal(1). Every element is a function of (seed, name,
 // index).
 void initialise(const nn::Parameters& parameters, const ModelConfig& config, uint64_t seed);
-
-// normal(0, std), float32; element i is a function of (key, i).
-at::Tensor draw_normal(at::IntArrayRef shape, double std, const RandomKey& key);
-// The same into a tensor, keyed by (seed, name).
-void fill_normal(const at::Tensor& tensor, double std, uint64_t seed, const std::string& name);
 
 }  // namespace flanmoe::model

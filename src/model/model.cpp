@@ -13,14 +13,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "model/blocks.h"
 #include "model/initialisation.h"
 #include "moe/feed_forward.h"
 #include "moe/losses.h"
 #include "nn/stack.h"
 #include "ops/transformer.h"
+#include "peft/adapter.h"
 
 namespace flanmoe::model {
 namespace {
@@ -160,7 +163,9 @@ struct Model::State {
     context.token_ids_BL = ids_BL;
     context.computes_padding = config.counts_padding();
     context.memory_tokens = nullptr;
-    return encoder.forward(x_BLD, {}, context, auxiliary);
+    context.auxiliary = auxiliary;
+    choose_adapters(layout.num_rows, context);
+    return encoder.forward(x_BLD, {}, context);
   }
   at::Tensor run_decoder(const at::Tensor& x_BMD, const at::Tensor& ids_BM,
                          const nn::TokenLayout& layout, const at::Tensor& encoded_BLD,
@@ -170,7 +175,9 @@ struct Model::State {
     context.token_ids_BL = ids_BM;
     context.computes_padding = config.counts_padding();
     context.memory_tokens = &encoder_layout;
-    return decoder.forward(x_BMD, encoded_BLD, context, auxiliary);
+    context.auxiliary = auxiliary;
+    choose_adapters(layout.num_rows, context);
+    return decoder.forward(x_BMD, encoded_BLD, context);
   }
   // Final-normed hidden states of the decoder.
   at::Tensor run_both(const ModelInput& input, nn::Context& context,
@@ -182,11 +189,36 @@ struct Model::State {
                        context, auxiliary);
   }
 
+  // Which rows of the pass use which adapter.
+  void choose_adapters(int64_t num_rows, nn::Context& context) const {
+    context.adapters.clear();
+    if (!context.adapter_of_row) {
+      if (active_adapter) context.adapters.push_back({*active_adapter, {}});
+      return;
+    }
+    const std::vector<int64_t>& of_row = *context.adapter_of_row;
+    if (static_cast<int64_t>(of_row.size()) != num_rows)
+      fail(ErrorCode::ShapeMismatch, "[model] adapters of {} rows for a batch of {}", of_row.size(),
+           num_rows);
+    std::map<int64_t, std::vector<int64_t>> rows;
+    for (size_t row = 0; row < of_row.size(); ++row)
+      if (of_row[row] >= 0) rows[of_row[row]].push_back(static_cast<int64_t>(row));
+    for (const auto& [number, chosen] : rows) {
+      FLANMOE_ASSERT(adapters.contains(number));
+      const bool is_all = static_cast<int64_t>(chosen.size()) == num_rows;
+      context.adapters.push_back(
+          {number, is_all ? at::Tensor() : at::tensor(chosen, at::kLong).to(device)});
+    }
+  }
+
   ModelConfig config;
   at::Device device;
   nn::Weight shared, lm_head;
   nn::Stack encoder, decoder;
   nn::Parameters parameters;
+  std::map<int64_t, std::shared_ptr<const peft::Adapter>> adapters;
+  int64_t next_adapter = 0;
+  std::optional<int64_t> active_adapter;
 };
 
 Model::Model(const ModelConfig& config, std::optional<uint64_t> seed, at::ScalarType dtype,
@@ -207,6 +239,57 @@ const nn::Parameters& Model::parameters() const {
 }
 at::Device Model::device() const {
   return state_->device;
+}
+
+nn::Sites Model::sites() const {
+  nn::Sites sites;
+  state_->encoder.collect_sites(sites);
+  state_->decoder.collect_sites(sites);
+  return sites;
+}
+
+int64_t Model::attach(std::shared_ptr<const peft::Adapter> adapter) {
+  for (const auto& [number, other] : state_->adapters)
+    if (other->name() == adapter->name())
+      fail(ErrorCode::InvalidArgument, "[model] an adapter '{}' is attached already",
+           adapter->name());
+  const int64_t number = state_->next_adapter++;
+  adapter->attach(sites(), number);
+  state_->adapters.emplace(number, std::move(adapter));
+  return number;
+}
+
+void Model::detach(const std::string& name) {
+  const int64_t number = adapter_number(name);
+  peft::Adapter::detach(sites(), number);
+  state_->adapters.erase(number);
+  if (state_->active_adapter == number) state_->active_adapter.reset();
+}
+
+int64_t Model::adapter_number(const std::string& name) const {
+  for (const auto& [number, adapter] : state_->adapters)
+    if (adapter->name() == name) return number;
+  fail(ErrorCode::NotFound, "[model] no adapter '{}' is attached{}", name,
+       suggestion(name, adapter_names()));
+}
+
+const peft::Adapter& Model::adapter(int64_t number) const {
+  return *state_->adapters.at(number);
+}
+
+std::vector<std::string> Model::adapter_names() const {
+  std::vector<std::string> names;
+  for (const auto& [number, adapter] : state_->adapters) names.push_back(adapter->name());
+  return names;
+}
+
+void Model::activate(std::optional<int64_t> number) {
+  FLANMOE_ASSERT(!number || state_->adapters.contains(*number));
+  state_->active_adapter = number;
+}
+
+std::optional<int64_t> Model::active_adapter() const {
+  return state_->active_adapter;
 }
 
 nn::Parameters describe_parameters(const ModelConfig& config, at::ScalarType dtype) {

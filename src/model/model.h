@@ -8,14 +8,20 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "model/config.h"
 #include "model/loss_normalisation.h"
 #include "nn/context.h"
+#include "nn/delta.h"
 #include "nn/parameter.h"
 
 namespace flanmoe::text {
 class Tokenizer;
+}
+
+namespace flanmoe::peft {
+class Adapter;
 }
 
 namespace flanmoe::model {
@@ -77,6 +83,21 @@ class Model {
   const ModelConfig& config() const;
   const nn::Parameters& parameters() const;
   at::Device device() const;
+
+  // Where adapters may act.
+  nn::Sites sites() const;
+  // Hangs an adapter made for these sites onto the model; its name must be new. Returns its number
+  // (nn::AdapterRows). Several stay attached side by side; none acts until it is activated or a
+  // context asks for it by row.
+  int64_t attach(std::shared_ptr<const peft::Adapter> adapter);
+  void detach(const std::string& name);
+  // Of the adapter of this name. Throws NotFound with the nearest one.
+  int64_t adapter_number(const std::string& name) const;
+  const peft::Adapter& adapter(int64_t number) const;
+  std::vector<std::string> adapter_names() const;
+  // The adapter that every row uses where the context does not say; none: the base alone.
+  void activate(std::optional<int64_t> number);
+  std::optional<int64_t> active_adapter() const;
 
   // Final-normed hidden states [B, L, D]. `context` gives dtype, training flag, seed, sinks; its
   // `tokens` is set by the callee.

@@ -166,6 +166,8 @@ at::Tensor FeedForward::run_experts(const at::Tensor& x_AD, const ops::Routing& 
   return ops::grouped_matmul(hidden_AF, wo_EDF_.as(dtype), routing.expert_offsets);
 }
 
+void FeedForward::collect_sites(nn::Sites&) {}
+
 void FeedForward::collect(nn::Parameters& parameters) const {
   if (classifier_ED_.defined())
     parameters.push_back(

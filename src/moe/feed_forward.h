@@ -20,6 +20,7 @@ class FeedForward final : public nn::FeedForward {
               bool is_causal, const at::TensorOptions& options);
   nn::FeedForwardOutput forward(const at::Tensor& x_BLD, const nn::Context& context) const override;
   void collect(nn::Parameters& parameters) const override;
+  void collect_sites(nn::Sites& sites) override;
   // The router alone, on tokens x_ND of a layout without padding, without jitter.
   ops::Routing route(const at::Tensor& x_ND, const nn::Context& context) const;
 

@@ -24,7 +24,8 @@ at::Tensor Attention::split_heads(const at::Tensor& x) const {
 
 at::Tensor Attention::attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                              const at::Tensor& bias_HQK, const TokenLayout* keys, bool is_causal,
-                             int64_t query_offset, const Context& context) const {
+                             int64_t query_offset, const at::Tensor& block_input,
+                             const Context& context) const {
   ops::AttentionMask mask;
   mask.is_causal = is_causal;
   mask.query_offset = query_offset;
@@ -44,7 +45,7 @@ at::Tensor Attention::attend(const at::Tensor& q, const at::Tensor& k, const at:
         {context.noise_key(RandomPurpose::Dropout, site_).state(), context.tokens->token_keys_BL}};
   at::Tensor output = ops::attention(q, k, v, bias_HQK, mask, dropout);
   return o_.forward(output.reshape({q.size(0), q.size(1), config_.num_heads * config_.d_kv}),
-                    context);
+                    context, nullptr, block_input);
 }
 
 at::Tensor Attention::forward_self(const at::Tensor& x_BQD, const at::Tensor& bias_HQK,
@@ -53,7 +54,7 @@ at::Tensor Attention::forward_self(const at::Tensor& x_BQD, const at::Tensor& bi
   const at::Tensor q = split_heads(q_.forward(x_BQD, context));
   at::Tensor k = split_heads(k_.forward(x_BQD, context));
   at::Tensor v = split_heads(v_.forward(x_BQD, context));
-  if (!cache) return attend(q, k, v, bias_HQK, context.tokens, is_causal, 0, context);
+  if (!cache) return attend(q, k, v, bias_HQK, context.tokens, is_causal, 0, x_BQD, context);
 
   const int64_t start = context.cache->length(), length = k.size(1);
   FLANMOE_ASSERT(start + length <= context.cache->max_length());
@@ -66,7 +67,7 @@ at::Tensor Attention::forward_self(const at::Tensor& x_BQD, const at::Tensor& bi
   cache->self_value_BKHd.narrow(1, start, length).copy_(v);
   return attend(q, cache->self_key_BKHd.narrow(1, 0, start + length),
                 cache->self_value_BKHd.narrow(1, 0, start + length), bias_HQK, nullptr, is_causal,
-                start, context);
+                start, x_BQD, context);
 }
 
 at::Tensor Attention::forward_cross(const at::Tensor& x_BQD, const at::Tensor& memory_BKD,
@@ -74,14 +75,14 @@ at::Tensor Attention::forward_cross(const at::Tensor& x_BQD, const at::Tensor& m
   const at::Tensor q = split_heads(q_.forward(x_BQD, context));
   if (cache && cache->cross_key_BKHd.defined())
     return attend(q, cache->cross_key_BKHd, cache->cross_value_BKHd, {}, context.memory_tokens,
-                  false, 0, context);
-  const at::Tensor k = split_heads(k_.forward(memory_BKD, context));
-  const at::Tensor v = split_heads(v_.forward(memory_BKD, context));
+                  false, 0, x_BQD, context);
+  const at::Tensor k = split_heads(k_.forward(memory_BKD, context, context.memory_tokens));
+  const at::Tensor v = split_heads(v_.forward(memory_BKD, context, context.memory_tokens));
   if (cache) {
     cache->cross_key_BKHd = k;
     cache->cross_value_BKHd = v;
   }
-  return attend(q, k, v, {}, context.memory_tokens, false, 0, context);
+  return attend(q, k, v, {}, context.memory_tokens, false, 0, x_BQD, context);
 }
 
 void Attention::collect(Parameters& parameters) const {
@@ -89,6 +90,13 @@ void Attention::collect(Parameters& parameters) const {
   k_.collect(name_ + ".k", parameters);
   v_.collect(name_ + ".v", parameters);
   o_.collect(name_ + ".o", parameters);
+}
+
+void Attention::collect_sites(Sites& sites) {
+  sites.push_back(q_.site(name_ + ".q", config_.d_model, config_.num_heads));
+  sites.push_back(k_.site(name_ + ".k", config_.d_model, config_.num_heads));
+  sites.push_back(v_.site(name_ + ".v", config_.d_model, config_.num_heads));
+  sites.push_back(o_.site(name_ + ".o", config_.d_model));
 }
 
 }  // namespace flanmoe::nn

@@ -33,12 +33,14 @@ class Attention {
                            const Context& context, KvCache::Layer* cache) const;
 
   void collect(Parameters& parameters) const;
+  void collect_sites(Sites& sites);
 
  private:
   at::Tensor split_heads(const at::Tensor& x) const;
   at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                     const at::Tensor& bias_HQK, const TokenLayout* keys, bool is_causal,
-                    int64_t query_offset, const Context& context) const;
+                    int64_t query_offset, const at::Tensor& block_input,
+                    const Context& context) const;
 
   AttentionConfig config_;
   std::string name_;

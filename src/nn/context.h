@@ -80,6 +80,12 @@ struct Auxiliary {
   }
 };
 
+// Which rows of a batch use which adapter.
+struct AdapterRows {
+  int64_t adapter = 0;  // its number in the model
+  at::Tensor rows_R;    // int64, rising; undefined: all rows
+};
+
 struct Context {
   bool is_training = false;                   // dropout, jitter, training capacity
   at::ScalarType compute_dtype = at::kFloat;  // parameters are cast to it where they are used
@@ -97,8 +103,13 @@ struct Context {
   KvCache* cache = nullptr;        // none: the whole sequence at once
   RoutingSink* routing_sink = nullptr;
   ActivationSink* activation_sink = nullptr;
-  std::vector<std::string> adapter_of_row;  // name of the adapter each row uses; empty: the base
-  at::Tensor sentence_vector_BD;            // for sentence-level routing
+  // The adapter of every row by its number in the model, -1 for the base alone; none: all rows use
+  // the model's active adapter.
+  std::optional<std::vector<int64_t>> adapter_of_row;
+  std::vector<AdapterRows> adapters;  // of the pass; set by the model from `adapter_of_row`
+  at::Tensor sentence_vectors_BSD;    // fp32, that of segment s of a row at s - 1, for routers that
+                                      // look at sentences; set by the model where undefined
+  Auxiliary* auxiliary = nullptr;     // takes the losses that deltas ask for; set by the callee
 
   RandomKey noise_key(RandomPurpose purpose, uint64_t site) const {
     return RandomKey(seed, purpose).fold(site).fold(static_cast<uint64_t>(step));

@@ -18,26 +18,36 @@ DenseFeedForward::DenseFeedForward(const FeedForwardConfig& config, const std::s
 
 FeedForwardOutput DenseFeedForward::forward(const at::Tensor& x_BLD, const Context& context) const {
   at::Tensor hidden = wi_0_.forward(x_BLD, context);
-  if (!wi_1_) {
-    hidden = ops::relu(hidden);
-    if (activation_delta_) hidden = activation_delta_->apply(hidden, context);
-  } else if (activation_delta_) {
-    hidden = at::mul(activation_delta_->apply(ops::gelu(hidden), context),
-                     wi_1_->forward(x_BLD, context));
-  } else {
+  const auto change = [&](const at::Tensor& activated) {
+    return activation_deltas_.apply(activated, activated, context.tokens, x_BLD, context);
+  };
+  if (!wi_1_)
+    hidden = change(ops::relu(hidden));
+  else if (activation_deltas_.empty())
     hidden = ops::gated_gelu(hidden, wi_1_->forward(x_BLD, context));
-  }
+  else
+    hidden = at::mul(change(ops::gelu(hidden)), wi_1_->forward(x_BLD, context));
   if (context.is_training)
     hidden = ops::dropout(
         hidden, context.regularisation.dropout_rate.value_or(config_.dropout_rate),
         {context.noise_key(RandomPurpose::Dropout, site_).state(), context.tokens->token_keys_BL});
-  return {wo_.forward(hidden, context), {}};
+  return {wo_.forward(hidden, context, nullptr, x_BLD), {}};
 }
 
 void DenseFeedForward::collect(Parameters& parameters) const {
   wi_0_.collect(name_ + (wi_1_ ? ".wi_0" : ".wi"), parameters);
   if (wi_1_) wi_1_->collect(name_ + ".wi_1", parameters);
   wo_.collect(name_ + ".wo", parameters);
+}
+
+void DenseFeedForward::collect_sites(Sites& sites) {
+  sites.push_back(wi_0_.site(name_ + (wi_1_ ? ".wi_0" : ".wi"), config_.d_model));
+  Site activated{name_ + ".act", SiteKind::Activation, config_.d_ff, config_.d_ff, 1,
+                 config_.d_model};
+  connect(activated, activation_deltas_);
+  sites.push_back(std::move(activated));
+  if (wi_1_) sites.push_back(wi_1_->site(name_ + ".wi_1", config_.d_model));
+  sites.push_back(wo_.site(name_ + ".wo", config_.d_model));
 }
 
 }  // namespace flanmoe::nn

@@ -23,6 +23,7 @@ class FeedForward {
   // but finite.
   virtual FeedForwardOutput forward(const at::Tensor& x_BLD, const Context& context) const = 0;
   virtual void collect(Parameters& parameters) const = 0;
+  virtual void collect_sites(Sites& sites) = 0;
 };
 
 // Makes the block of layer `layer`; `prefix` is that of its sublayer ("encoder.block.3.layer.1").
@@ -42,9 +43,7 @@ class DenseFeedForward final : public FeedForward {
                    const at::TensorOptions& options);
   FeedForwardOutput forward(const at::Tensor& x_BLD, const Context& context) const override;
   void collect(Parameters& parameters) const override;
-  void set_activation_delta(std::shared_ptr<const ActivationDelta> delta) {
-    activation_delta_ = std::move(delta);
-  }
+  void collect_sites(Sites& sites) override;
 
  private:
   FeedForwardConfig config_;
@@ -53,7 +52,7 @@ class DenseFeedForward final : public FeedForward {
   Linear wi_0_;  // "wi" in the ungated form
   std::unique_ptr<Linear> wi_1_;
   Linear wo_;
-  std::shared_ptr<const ActivationDelta> activation_delta_;
+  DeltaList activation_deltas_;
 };
 
 }  // namespace flanmoe::nn

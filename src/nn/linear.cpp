@@ -20,23 +20,43 @@ ops::WeightView Weight::as(at::ScalarType dtype) const {
 Linear::Linear(int64_t in_dim, int64_t out_dim, const at::TensorOptions& options)
     : weight_(at::empty({out_dim, in_dim}, options).requires_grad_(true)) {}
 
-at::Tensor Linear::forward(const at::Tensor& x, const Context& context) const {
+at::Tensor Linear::forward(const at::Tensor& x, const Context& context, const TokenLayout* tokens,
+                           const at::Tensor& block_input) const {
   at::Tensor output = ops::linear(x, weight_.as(context.compute_dtype));
-  return delta_ ? delta_->apply(x, output, context) : output;
+  return deltas_.apply(x, std::move(output), tokens ? tokens : context.tokens, block_input,
+                       context);
 }
 
 void Linear::collect(const std::string& prefix, Parameters& parameters, ParameterTags tags) const {
   tags.is_multiplied = true;
   parameters.push_back({prefix + ".weight", weight_.master(), tags});
-  if (delta_) delta_->collect(prefix, parameters);
+}
+
+Site Linear::site(const std::string& name, int64_t block_dim, int64_t num_heads) {
+  Site site{name,
+            SiteKind::Projection,
+            weight_.master().size(1),
+            weight_.master().size(0),
+            num_heads,
+            block_dim,
+            weight_.master()};
+  connect(site, deltas_);
+  return site;
 }
 
 RmsNorm::RmsNorm(int64_t dim, double epsilon, const at::TensorOptions& options)
     : weight_D_(at::empty({dim}, at_least_float(options)).requires_grad_(true)),
       epsilon_(epsilon) {}
 
-at::Tensor RmsNorm::forward(const at::Tensor& x) const {
-  return ops::rms_norm(x, weight_D_, epsilon_);
+at::Tensor RmsNorm::forward(const at::Tensor& x, const Context& context) const {
+  return deltas_.apply(x, ops::rms_norm(x, weight_D_, epsilon_), context.tokens, x, context);
+}
+
+Site RmsNorm::site(const std::string& name) {
+  const int64_t dim = weight_D_.size(0);
+  Site site{name, SiteKind::Norm, dim, dim, 1, dim, weight_D_, epsilon_};
+  connect(site, deltas_);
+  return site;
 }
 
 void RmsNorm::collect(const std::string& prefix, Parameters& parameters) const {

@@ -1,12 +1,12 @@
-// Projections, and what may be hung onto them.
+// Projections and norms.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include <memory>
 #include <string>
 
 #include "nn/context.h"
+#include "nn/delta.h"
 #include "nn/parameter.h"
 #include "ops/weight_view.h"
 
@@ -29,48 +29,35 @@ class Weight {
   mutable int64_t copied_version_ = -1;
 };
 
-// Changes what a projection gives: LoRA, (IA)3 on keys and values, MoV, MoLoRA.
-class ProjectionDelta {
- public:
-  virtual ~ProjectionDelta() = default;
-  // `input` and `output` of the projection, [..., in] and [..., out]; returns the new output.
-  virtual at::Tensor apply(const at::Tensor& input, const at::Tensor& output,
-                           const Context& context) const = 0;
-  virtual void collect(const std::string& prefix, Parameters& parameters) const = 0;
-};
-
-// Changes the activated feed-forward value before the product with wi_1: (IA)3 and MoV.
-class ActivationDelta {
- public:
-  virtual ~ActivationDelta() = default;
-  virtual at::Tensor apply(const at::Tensor& activated, const Context& context) const = 0;
-  virtual void collect(const std::string& prefix, Parameters& parameters) const = 0;
-};
-
 // y = x W^T, no bias (T5 has none).
 class Linear {
  public:
   Linear(int64_t in_dim, int64_t out_dim, const at::TensorOptions& options);
-  // [..., in] -> [..., out] in the context's compute dtype.
-  at::Tensor forward(const at::Tensor& x, const Context& context) const;
+  // [..., in] -> [..., out] in the context's compute dtype. For deltas: `tokens` are those of x
+  // (null: the context's), `block_input` is what the sublayer was given (undefined: x).
+  at::Tensor forward(const at::Tensor& x, const Context& context,
+                     const TokenLayout* tokens = nullptr, const at::Tensor& block_input = {}) const;
   void collect(const std::string& prefix, Parameters& parameters, ParameterTags tags = {}) const;
-  void set_delta(std::shared_ptr<const ProjectionDelta> delta) { delta_ = std::move(delta); }
+  // `block_dim`: width of `block_input`.
+  Site site(const std::string& name, int64_t block_dim, int64_t num_heads = 1);
 
  private:
   Weight weight_;
-  std::shared_ptr<const ProjectionDelta> delta_;
+  DeltaList deltas_;
 };
 
 // T5's layer norm: no mean, no bias. The weight is at least fp32.
 class RmsNorm {
  public:
   RmsNorm(int64_t dim, double epsilon, const at::TensorOptions& options);
-  at::Tensor forward(const at::Tensor& x) const;
+  at::Tensor forward(const at::Tensor& x, const Context& context) const;
   void collect(const std::string& prefix, Parameters& parameters) const;
+  Site site(const std::string& name);
 
  private:
   at::Tensor weight_D_;
   double epsilon_;
+  DeltaList deltas_;
 };
 
 // Options for a parameter that stays fp32 (fp64 in an fp64 model).

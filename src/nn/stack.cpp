@@ -89,30 +89,30 @@ at::Tensor Stack::add_dropped(const at::Tensor& residual, const at::Tensor& x, u
 }
 
 at::Tensor Stack::run_block(size_t index, at::Tensor x_BLD, const at::Tensor& bias_HQK,
-                            const at::Tensor& memory_BKD, const Context& context,
-                            Auxiliary* auxiliary) const {
+                            const at::Tensor& memory_BKD, const Context& context) const {
   const Block& block = *blocks_[index];
   KvCache::Layer* layer = config_.is_decoder && context.cache
                               ? &context.cache->layer(static_cast<int64_t>(index))
                               : nullptr;
-  x_BLD = add_dropped(x_BLD,
-                      block.self_attention.forward_self(block.self_norm.forward(x_BLD), bias_HQK,
-                                                        config_.is_decoder, context, layer),
-                      block.self_site, context);
+  x_BLD =
+      add_dropped(x_BLD,
+                  block.self_attention.forward_self(block.self_norm.forward(x_BLD, context),
+                                                    bias_HQK, config_.is_decoder, context, layer),
+                  block.self_site, context);
   tell(context, block.name + ".layer.0", x_BLD);
   if (block.cross_attention) {
     x_BLD = add_dropped(x_BLD,
-                        block.cross_attention->forward_cross(block.cross_norm->forward(x_BLD),
-                                                             memory_BKD, context, layer),
+                        block.cross_attention->forward_cross(
+                            block.cross_norm->forward(x_BLD, context), memory_BKD, context, layer),
                         block.cross_site, context);
     tell(context, block.name + ".layer.1", x_BLD);
   }
   for (const FeedForwardSublayer& sublayer : block.feed_forwards) {
     FeedForwardOutput output =
-        sublayer.feed_forward->forward(sublayer.norm.forward(x_BLD), context);
+        sublayer.feed_forward->forward(sublayer.norm.forward(x_BLD, context), context);
     x_BLD = add_dropped(x_BLD, output.output, sublayer.site, context);
     tell(context, sublayer.name, x_BLD);
-    if (auxiliary) auxiliary->append(std::move(output.auxiliary));
+    if (context.auxiliary) context.auxiliary->append(std::move(output.auxiliary));
   }
   return x_BLD;
 }
@@ -133,8 +133,7 @@ struct Stack::Kept {
 // Auxiliary losses leave the block as tensors behind its output and get their names back outside.
 at::Tensor Stack::run_recomputed_block(size_t index, const at::Tensor& x_BLD,
                                        const at::Tensor& bias_HQK, const at::Tensor& memory_BKD,
-                                       const std::shared_ptr<Kept>& kept,
-                                       Auxiliary* auxiliary) const {
+                                       const std::shared_ptr<Kept>& kept) const {
   const auto found = std::make_shared<Auxiliary>();
   const auto is_first = std::make_shared<bool>(true);
   const auto run = [this, index, kept, found, is_first](const std::vector<at::Tensor>& inputs) {
@@ -145,8 +144,8 @@ at::Tensor Stack::run_recomputed_block(size_t index, const at::Tensor& x_BLD,
     }
     *is_first = false;
     Auxiliary losses;
-    std::vector<at::Tensor> outputs{
-        run_block(index, inputs[0], inputs[1], inputs[2], context, &losses)};
+    context.auxiliary = &losses;
+    std::vector<at::Tensor> outputs{run_block(index, inputs[0], inputs[1], inputs[2], context)};
     for (const AuxiliaryLoss& loss : losses.losses) {
       outputs.push_back(loss.value);
       outputs.insert(outputs.end(), loss.factors.begin(), loss.factors.end());
@@ -155,7 +154,7 @@ at::Tensor Stack::run_recomputed_block(size_t index, const at::Tensor& x_BLD,
     return outputs;
   };
   const std::vector<at::Tensor> outputs = ops::recompute({x_BLD, bias_HQK, memory_BKD}, run);
-  if (auxiliary) {
+  if (Auxiliary* auxiliary = kept->context.auxiliary) {
     size_t next = 1;
     Auxiliary losses = *found;
     for (AuxiliaryLoss& loss : losses.losses) {
@@ -168,7 +167,7 @@ at::Tensor Stack::run_recomputed_block(size_t index, const at::Tensor& x_BLD,
 }
 
 at::Tensor Stack::forward(at::Tensor x_BLD, const at::Tensor& memory_BKD, const Context& context,
-                          Auxiliary* auxiliary, std::vector<at::Tensor>* block_inputs) const {
+                          std::vector<at::Tensor>* block_inputs) const {
   KvCache* cache = config_.is_decoder ? context.cache : nullptr;
   const int64_t start = cache ? cache->length() : 0, length = x_BLD.size(1);
   const at::Tensor bias_HQK =
@@ -179,11 +178,11 @@ at::Tensor Stack::forward(at::Tensor x_BLD, const at::Tensor& memory_BKD, const 
   tell(context, config_.name + ".input", x_BLD);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     if (block_inputs) block_inputs->push_back(x_BLD);
-    x_BLD = kept ? run_recomputed_block(i, x_BLD, bias_HQK, memory_BKD, kept, auxiliary)
-                 : run_block(i, x_BLD, bias_HQK, memory_BKD, context, auxiliary);
+    x_BLD = kept ? run_recomputed_block(i, x_BLD, bias_HQK, memory_BKD, kept)
+                 : run_block(i, x_BLD, bias_HQK, memory_BKD, context);
   }
   if (cache) cache->advance(length);
-  x_BLD = drop(final_layer_norm_.forward(x_BLD), output_site_, context);
+  x_BLD = drop(final_layer_norm_.forward(x_BLD, context), output_site_, context);
   tell(context, config_.name + ".final_layer_norm", x_BLD);
   return x_BLD;
 }
@@ -207,6 +206,22 @@ void Stack::collect(Parameters& parameters) const {
     }
   }
   final_layer_norm_.collect(config_.name + ".final_layer_norm", parameters);
+}
+
+void Stack::collect_sites(Sites& sites) {
+  for (const auto& block : blocks_) {
+    block->self_attention.collect_sites(sites);
+    sites.push_back(block->self_norm.site(block->name + ".layer.0.layer_norm"));
+    if (block->cross_attention) {
+      block->cross_attention->collect_sites(sites);
+      sites.push_back(block->cross_norm->site(block->name + ".layer.1.layer_norm"));
+    }
+    for (FeedForwardSublayer& sublayer : block->feed_forwards) {
+      sublayer.feed_forward->collect_sites(sites);
+      sites.push_back(sublayer.norm.site(sublayer.name + ".layer_norm"));
+    }
+  }
+  sites.push_back(final_layer_norm_.site(config_.name + ".final_layer_norm"));
 }
 
 }  // namespace flanmoe::nn

@@ -33,11 +33,12 @@ class Stack {
   ~Stack();
 
   // Embedded tokens x_BLD -> final-normed hidden states [B, L, D]. memory_BKD is the encoder's
-  // output (decoder only; may be undefined when context.cache holds its keys). `block_inputs`,
-  // where given, takes the residual stream before every block.
+  // output (decoder only; may be undefined when context.cache holds its keys). Losses go to
+  // context.auxiliary. `block_inputs`, where given, takes the residual stream before every block.
   at::Tensor forward(at::Tensor x_BLD, const at::Tensor& memory_BKD, const Context& context,
-                     Auxiliary* auxiliary, std::vector<at::Tensor>* block_inputs = nullptr) const;
+                     std::vector<at::Tensor>* block_inputs = nullptr) const;
   void collect(Parameters& parameters) const;
+  void collect_sites(Sites& sites);
 
  private:
   struct FeedForwardSublayer;
@@ -47,11 +48,10 @@ class Stack {
   at::Tensor add_dropped(const at::Tensor& residual, const at::Tensor& x, uint64_t site,
                          const Context& context) const;
   at::Tensor run_block(size_t index, at::Tensor x_BLD, const at::Tensor& bias_HQK,
-                       const at::Tensor& memory_BKD, const Context& context,
-                       Auxiliary* auxiliary) const;
+                       const at::Tensor& memory_BKD, const Context& context) const;
   at::Tensor run_recomputed_block(size_t index, const at::Tensor& x_BLD, const at::Tensor& bias_HQK,
-                                  const at::Tensor& memory_BKD, const std::shared_ptr<Kept>& kept,
-                                  Auxiliary* auxiliary) const;
+                                  const at::Tensor& memory_BKD,
+                                  const std::shared_ptr<Kept>& kept) const;
 
   StackConfig config_;
   std::vector<std::unique_ptr<Block>> blocks_;

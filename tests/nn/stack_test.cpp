@@ -2,6 +2,7 @@
 #include "nn/stack.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
 
 #include "base/json.h"
@@ -81,14 +82,13 @@ TEST_P(GoldenStack, HasTheReferencesStreamBeforeEveryBlock) {
   Context context;
   context.tokens = &input_layout;
   std::vector<at::Tensor> inputs;
-  const at::Tensor memory = encoder->forward(embed("input_ids"), {}, context, nullptr, &inputs);
+  const at::Tensor memory = encoder->forward(embed("input_ids"), {}, context, &inputs);
   expect_stream("encoder", inputs, memory, input_layout);
 
   context.tokens = &target_layout;
   context.memory_tokens = &input_layout;
   inputs.clear();
-  const at::Tensor last =
-      decoder->forward(embed("decoder_input_ids"), memory, context, nullptr, &inputs);
+  const at::Tensor last = decoder->forward(embed("decoder_input_ids"), memory, context, &inputs);
   expect_stream("decoder", inputs, last, target_layout);
 }
 
@@ -147,39 +147,46 @@ TEST(Linear, ComputesInTheContextsTypeAndSendsTheGradientToTheMaster) {
   EXPECT_EQ(compare(parameters[0].tensor.grad()[0], x.to(at::kFloat).sum({0, 1}), 0.05), "");
 }
 
-class Doubling final : public ProjectionDelta {
+class Doubling final : public Delta {
  public:
   at::Tensor apply(const at::Tensor& input, const at::Tensor& output,
-                   const Context&) const override {
+                   const DeltaCall& call) const override {
+    EXPECT_TRUE(call.block_input.is_same(input) || call.rows_R.defined());
     return output.mul(2).add(input.sum(-1, true));
-  }
-  void collect(const std::string& prefix, Parameters& parameters) const override {
-    parameters.push_back({prefix + ".doubling", {}, {.is_adapter = true}});
   }
 };
 
-TEST(Linear, HandsInputAndOutputToItsDelta) {
+TEST(Linear, HandsInputAndOutputToTheDeltasOfItsRows) {
   Linear linear(5, 3, at::TensorOptions(at::kDouble));
   Parameters parameters;
   linear.collect("p", parameters);
   fill(parameters, 1);
+  const TokenLayout layout = make_layout(2, 4);
   Context context;
   context.compute_dtype = at::kDouble;
-  const at::Tensor x = random_tensor({4, 5}, 2), plain = linear.forward(x, context);
-  linear.set_delta(std::make_shared<Doubling>());
-  EXPECT_EQ(compare(linear.forward(x, context), plain.mul(2).add(x.sum(1, true)), 1e-12), "");
-  parameters.clear();
-  linear.collect("p", parameters);
-  EXPECT_EQ(names(parameters), (std::vector<std::string>{"p.weight", "p.doubling"}));
+  context.tokens = &layout;
+  const at::Tensor x = random_tensor({2, 4, 5}, 2), plain = linear.forward(x, context),
+                   changed = plain.mul(2).add(x.sum(-1, true));
+  const Site site = linear.site("p", 5);
+  site.attach(7, std::make_shared<Doubling>());
+  EXPECT_EQ(compare(linear.forward(x, context), plain, 0), "") << "no row uses it";
+  context.adapters = {{7, {}}};
+  EXPECT_EQ(compare(linear.forward(x, context), changed, 1e-12), "");
+  context.adapters = {{7, at::ones({1}, at::kLong)}};
+  const at::Tensor y = linear.forward(x, context);
+  EXPECT_EQ(compare(y[0], plain[0], 0), "");
+  EXPECT_EQ(compare(y[1], changed[1], 1e-12), "");
+  site.detach(7);
+  EXPECT_EQ(compare(linear.forward(x, context), plain, 0), "");
 }
 
-class Scaling final : public ActivationDelta {
+class Scaling final : public Delta {
  public:
   explicit Scaling(at::Tensor scale) : scale_(std::move(scale)) {}
-  at::Tensor apply(const at::Tensor& activated, const Context&) const override {
+  at::Tensor apply(const at::Tensor&, const at::Tensor& activated,
+                   const DeltaCall&) const override {
     return activated.mul(scale_);
   }
-  void collect(const std::string&, Parameters&) const override {}
 
  private:
   at::Tensor scale_;
@@ -204,9 +211,14 @@ TEST(DenseFeedForward, ScalesTheActivatedValueByItsDelta) {
     context.tokens = &layout;
     const at::Tensor x = random_tensor({2, 4, 6}, 9), scale = random_tensor({10}, 8);
     const at::NoGradGuard no_grad;
-    block.set_activation_delta(std::make_shared<Scaling>(scale));
+    Sites sites;
+    block.collect_sites(sites);
+    const Site& activated = sites[1];
+    EXPECT_EQ(activated.name, "encoder.block.0.layer.1.DenseReluDense.act");
+    activated.attach(0, std::make_shared<Scaling>(scale));
+    context.adapters = {{0, {}}};
     const at::Tensor with_delta = block.forward(x, context).output;
-    block.set_activation_delta(nullptr);
+    activated.detach(0);
     const at::Tensor plain = block.forward(x, context).output;
     parameters.back().tensor.detach().mul_(scale);
     EXPECT_EQ(compare(with_delta, block.forward(x, context).output, 1e-12), "") << is_gated;

@@ -1,0 +1,83 @@
+#include "peft/adapter.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "peft/registry.h"
+#include "peft/sites.h"
+
+namespace flanmoe::peft {
+namespace {
+
+std::vector<const nn::Site*> default_sites(const nn::Sites& sites, const Kind& kind) {
+  std::vector<const nn::Site*> chosen;
+  for (const nn::Site& site : sites) {
+    const bool is_default =
+        std::any_of(kind.default_sites.begin(), kind.default_sites.end(),
+                    [&](const std::string& end) { return site.name.ends_with("." + end); });
+    if (is_default) chosen.push_back(&site);
+  }
+  return chosen;
+}
+
+}  // namespace
+
+Adapter::Adapter(std::string name, const Config& config, const nn::Sites& sites, uint64_t seed,
+                 const std::string& place)
+    : name_(std::move(name)), config_(config) {
+  validate(config, place);
+  const RandomKey key(seed, RandomPurpose::Initialisation);
+  for (size_t i = 0; i < config.components.size(); ++i) {
+    const ComponentConfig& component = config.components[i];
+    const std::string at = fmt::format("{}.components[{}].sites", place, i);
+    const Kind& kind = kind_registry().get(component.kind);
+    const auto chosen = component.sites.empty() ? default_sites(sites, kind)
+                                                : choose_sites(sites, component.sites, at);
+    for (const nn::Site* site : chosen) {
+      if (std::find(kind.allowed.begin(), kind.allowed.end(), site->kind) == kind.allowed.end())
+        fail(ErrorCode::InvalidConfig, "[{}] '{}' cannot act on {}", at, component.kind,
+             site->name);
+      const at::Tensor& like = site->weight;
+      const auto options =
+          at::TensorOptions()
+              .dtype(like.defined() && like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)
+              .device(like.defined() ? like.device() : sites.front().weight.device());
+      Made made = kind.make(component, *site, {options, key.fold(static_cast<uint64_t>(i))});
+      parts_.push_back({site->name, made.delta, made.flops_per_token});
+      for (nn::Parameter& parameter : made.parameters) {
+        const bool is_there =
+            std::any_of(parameters_.begin(), parameters_.end(),
+                        [&](const nn::Parameter& other) { return other.name == parameter.name; });
+        if (is_there)
+          fail(ErrorCode::InvalidConfig, "[{}] two components of one kind act on {}", at,
+               site->name);
+        parameters_.push_back(std::move(parameter));
+      }
+    }
+  }
+}
+
+double Adapter::flops_per_token(bool is_decoder) const {
+  double flops = 0;
+  for (const Part& part : parts_)
+    if (part.site.starts_with("decoder.") == is_decoder) flops += part.flops_per_token;
+  return flops;
+}
+
+void Adapter::attach(const nn::Sites& sites, int64_t number) const {
+  for (const Part& part : parts_) {
+    const auto site = std::find_if(sites.begin(), sites.end(), [&](const nn::Site& candidate) {
+      return candidate.name == part.site;
+    });
+    if (site == sites.end())
+      fail(ErrorCode::ShapeMismatch, "[adapter] '{}' acts on {}, which the model has not", name_,
+           part.site);
+    site->attach(number, part.delta);
+  }
+}
+
+void Adapter::detach(const nn::Sites& sites, int64_t number) {
+  for (const nn::Site& site : sites) site.detach(number);
+}
+
+}  // namespace flanmoe::peft

@@ -1,0 +1,11 @@
+// One function a kind, for registry.cpp.
+#pragma once
+
+#include "peft/registry.h"
+
+namespace flanmoe::peft {
+
+Kind ia3_kind();
+Kind lora_kind();
+
+}  // namespace flanmoe::peft
