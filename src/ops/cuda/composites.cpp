@@ -43,7 +43,8 @@ at::Tensor make_factors(const AttentionDropout& dropout, const AttentionMask& ma
   const at::Tensor factors = at::empty({heads, rows, queries, keys}, ones.options());
   const at::Tensor token_keys = dropout.noise.token_keys.contiguous();
   for (int64_t h = 0; h < heads; ++h)
-    kernels.dropout(data<float>(ones), data<float>(factors.select(0, h)), data<int64_t>(token_keys),
+    kernels.dropout(data<float>(ones), nullptr, data<float>(factors.select(0, h)),
+                    data<int64_t>(token_keys),
                     fold_key(dropout.noise.key, static_cast<uint64_t>(h)),
                     make_dropout_rule(dropout.rate), rows * queries, keys);
   at::Tensor result = factors.transpose(0, 1);
