@@ -2,34 +2,40 @@
 
 #include <cmath>
 
+#include "train/optimizers/tensor_updates.h"
 #include "train/optimizers/trained_parameter.h"
 
 namespace flanmoe::train {
 namespace {
 
-// Contiguous, on the CPU, float32 or bfloat16.
-at::Tensor readable(const at::Tensor& tensor) {
-  const bool is_kept = tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16;
-  return tensor.detach().to(at::kCPU, is_kept ? tensor.scalar_type() : at::kFloat).contiguous();
+// Of the CPU's by the loops, of another device's there.
+double sum_of_squares(const std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> here, elsewhere;
+  std::vector<kernels::Values> parts;
+  for (const at::Tensor& tensor : tensors) {
+    if (!tensor.is_cpu()) {
+      elsewhere.push_back(tensor.detach());
+      continue;
+    }
+    const bool is_kept =
+        tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16;
+    here.push_back(tensor.detach().to(is_kept ? tensor.scalar_type() : at::kFloat).contiguous());
+    parts.push_back(as_values(here.back()));
+  }
+  return kernels::sum_of_squares(parts) + tensor_updates::sum_of_squares(elsewhere);
 }
 
 bool is_finite(const at::Tensor& tensor) {
-  const at::Tensor values = readable(tensor);
-  const kernels::Values parts[] = {as_values(values)};
-  return std::isfinite(kernels::sum_of_squares(parts));
+  return std::isfinite(sum_of_squares({tensor}));
 }
 
 }  // namespace
 
 double compute_gradient_norm(const nn::Parameters& parameters) {
   std::vector<at::Tensor> gradients;
-  std::vector<kernels::Values> parts;
-  for (const nn::Parameter& parameter : parameters) {
-    if (!parameter.tensor.grad().defined()) continue;
-    gradients.push_back(readable(parameter.tensor.grad()));
-    parts.push_back(as_values(gradients.back()));
-  }
-  return std::sqrt(kernels::sum_of_squares(parts));
+  for (const nn::Parameter& parameter : parameters)
+    if (parameter.tensor.grad().defined()) gradients.push_back(parameter.tensor.grad());
+  return std::sqrt(sum_of_squares(gradients));
 }
 
 double compute_clip_scale(double norm, double max_norm) {

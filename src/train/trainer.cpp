@@ -60,7 +60,7 @@ class Loop {
         monitor_(config.monitor, config.patience),
         progress_(config, budget_, job.label),
         optimizer_(make_optimizer(selection.trained(), config.optimizer,
-                                  static_cast<uint64_t>(config.seed))),
+                                  {.seed = static_cast<uint64_t>(config.seed)})),
         checkpoints_(folder, loaded, *optimizer_, config) {}
 
   Result run() {

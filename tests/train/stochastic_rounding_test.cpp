@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "support/temporary_folder.h"
+#include "train/every_optimizer.h"
 #include "train/optimizers/trained_parameter.h"
 #include "train/tiny.h"
 
@@ -81,14 +82,17 @@ nn::Parameter make_bfloat16(const std::string& name, at::IntArrayRef sizes, doub
   return {name, at::full(sizes, value, at::kBFloat16).requires_grad_(true), tags};
 }
 
-class EveryOptimizerInBfloat16 : public ::testing::TestWithParam<std::string> {
+class EveryOptimizerInBfloat16 : public ::testing::TestWithParam<OptimizerAndPath> {
  protected:
   OptimizerConfig config() const {
     OptimizerConfig config;
-    config.name = GetParam();
+    config.name = std::get<0>(GetParam());
     config.scales_by_parameter = false;
     config.min_factored_dim = 64;
     return config;
+  }
+  std::unique_ptr<Optimizer> make(const nn::Parameters& parameters, uint64_t seed = 0) const {
+    return make_optimizer(parameters, config(), {seed, std::get<1>(GetParam())});
   }
 };
 
@@ -98,7 +102,7 @@ TEST_P(EveryOptimizerInBfloat16, ASmallUpdateMovesTheParameterOnAverage) {
   nn::Parameters parameters{make_bfloat16("matrix", {256, 300}, 1.0),
                             make_bfloat16("vector", {70001}, 1.0),
                             make_bfloat16("experts", {3, 70, 90}, 1.0, 0)};
-  const auto optimizer = make_optimizer(parameters, config(), 7);
+  const auto optimizer = make(parameters, 7);
   constexpr int64_t kSteps = 32;
   for (int64_t step = 1; step <= kSteps; ++step) {
     for (nn::Parameter& parameter : parameters)
@@ -125,7 +129,7 @@ TEST_P(EveryOptimizerInBfloat16, RoundsWhatFloat32Gives) {
     half[i].tensor.mutable_grad() = gradient;
     full[i].tensor.mutable_grad() = gradient.to(at::kFloat);
   }
-  const auto in_half = make_optimizer(half, config()), in_full = make_optimizer(full, config());
+  const auto in_half = make(half), in_full = make(full);
   in_half->step(1, 0.03, 0.5);
   in_full->step(1, 0.03, 0.5);
   for (size_t i = 0; i < half.size(); ++i) {
@@ -144,7 +148,7 @@ TEST_P(EveryOptimizerInBfloat16, GivesTheSameBytesForAnyNumberOfThreads) {
     omp_set_num_threads(num_threads);
     nn::Parameters parameters{make_bfloat16("matrix", {1300, 1100}, 1.0),
                               make_bfloat16("experts", {5, 130, 140}, 1.0, 0)};
-    const auto optimizer = make_optimizer(parameters, config(), seed);
+    const auto optimizer = make(parameters, seed);
     for (int64_t step = 1; step <= 2; ++step) {
       for (nn::Parameter& parameter : parameters)
         parameter.tensor.mutable_grad() = parameter.tensor.detach().clone();
@@ -160,9 +164,8 @@ TEST_P(EveryOptimizerInBfloat16, GivesTheSameBytesForAnyNumberOfThreads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Registry, EveryOptimizerInBfloat16,
-                         ::testing::ValuesIn(optimizer_registry().names()),
-                         [](const auto& instance) { return instance.param; });
+INSTANTIATE_TEST_SUITE_P(Registry, EveryOptimizerInBfloat16, every_optimizer(),
+                         [](const auto& instance) { return name_of(instance); });
 
 class StochasticRoundingTrainer : public ::testing::Test {
  protected:

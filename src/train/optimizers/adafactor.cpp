@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "train/optimizers/checks.h"
+#include "train/optimizers/tensor_updates.h"
 
 namespace flanmoe::train {
 namespace {
@@ -30,14 +31,15 @@ std::vector<int64_t> choose_factored_dims(at::IntArrayRef sizes, int64_t expert_
 
 }  // namespace
 
-Adafactor::Adafactor(const nn::Parameters& parameters, const OptimizerConfig& config, uint64_t seed)
+Adafactor::Adafactor(const nn::Parameters& parameters, const OptimizerConfig& config,
+                     const UpdateOptions& options)
     : config_(config) {
   check_range("decay_rate", config.decay_rate, 0.0, 1.0);
   check_positive("clipping_threshold", config.clipping_threshold);
   check_not_negative("min_parameter_scale", config.min_parameter_scale);
   check_not_negative("min_factored_dim", static_cast<double>(config.min_factored_dim));
   if (config.beta1) check_range("beta1", *config.beta1, 0.0, 1.0);
-  for (const TrainedParameter& trained : list_trained(parameters, config, seed))
+  for (const TrainedParameter& trained : list_trained(parameters, config, options))
     slots_.push_back(make_slot(trained));
 }
 
@@ -84,15 +86,28 @@ void Adafactor::step(int64_t step, double learning_rate, double gradient_scale) 
   const auto memory = [](const at::Tensor& tensor) {
     return tensor.defined() ? tensor.data_ptr<float>() : nullptr;
   };
+  const kernels::AdafactorStep of_all{
+      .gradient_scale = gradient_scale,
+      .beta1 = config_.beta1.value_or(0.0),
+      .beta2 = 1.0 - std::pow(static_cast<double>(step), -config_.decay_rate),
+      .clipping_threshold = config_.clipping_threshold,
+      .min_parameter_scale = config_.min_parameter_scale,
+      .scales_by_parameter = config_.scales_by_parameter};
   StepTargets targets(step, learning_rate);
   std::vector<kernels::AdafactorUpdate> updates;
   std::vector<Slot*> updated;
   for (Slot& slot : slots_) {
     const auto target = targets.add(slot.trained, slot.order);
     if (!target) continue;
+    if (slot.trained.path == UpdatePath::TensorOps) {
+      tensor_updates::update_adafactor(
+          *target, slot.shape, {slot.row, slot.column, slot.second_moment, slot.first_moment},
+          of_all);
+      continue;
+    }
     updated.push_back(&slot);
     updates.push_back(
-        {.target = *target,
+        {.target = as_memory(*target),
          .shape = slot.shape,
          .row = memory(slot.row),
          .column = memory(slot.column),
@@ -101,13 +116,7 @@ void Adafactor::step(int64_t step, double learning_rate, double gradient_scale) 
          .value_squares = slot.value_squares.data(),
          .has_value_squares = slot.value_version == slot.trained.parameter.tensor._version()});
   }
-  kernels::update_adafactor(
-      updates, {.gradient_scale = gradient_scale,
-                .beta1 = config_.beta1.value_or(0.0),
-                .beta2 = 1.0 - std::pow(static_cast<double>(step), -config_.decay_rate),
-                .clipping_threshold = config_.clipping_threshold,
-                .min_parameter_scale = config_.min_parameter_scale,
-                .scales_by_parameter = config_.scales_by_parameter});
+  kernels::update_adafactor(updates, of_all);
   targets.finish();
   for (Slot* slot : updated) slot->value_version = slot->trained.parameter.tensor._version();
 }

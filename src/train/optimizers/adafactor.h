@@ -12,7 +12,8 @@ namespace flanmoe::train {
 
 class Adafactor : public Optimizer {
  public:
-  Adafactor(const nn::Parameters& parameters, const OptimizerConfig& config, uint64_t seed);
+  Adafactor(const nn::Parameters& parameters, const OptimizerConfig& config,
+            const UpdateOptions& options);
   void step(int64_t step, double learning_rate, double gradient_scale) override;
   checkpoint::NamedTensors state() override;
 

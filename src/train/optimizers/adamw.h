@@ -8,7 +8,8 @@ namespace flanmoe::train {
 
 class AdamW : public Optimizer {
  public:
-  AdamW(const nn::Parameters& parameters, const OptimizerConfig& config, uint64_t seed);
+  AdamW(const nn::Parameters& parameters, const OptimizerConfig& config,
+        const UpdateOptions& options);
   void step(int64_t step, double learning_rate, double gradient_scale) override;
   checkpoint::NamedTensors state() override;
 

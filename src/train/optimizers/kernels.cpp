@@ -29,7 +29,6 @@ constexpr int64_t kOwnedSize = int64_t{1} << 20;  // larger groups are shared by
 constexpr int64_t kTileRows = 64;
 constexpr int64_t kRowPiece = 1024;  // floats are added up over no more than that
 constexpr int64_t kColumnStrip = 64;
-constexpr double kSquareFloor = 1e-30;  // added to squared gradients
 
 int64_t divide_up(int64_t a, int64_t b) {
   return (a + b - 1) / b;

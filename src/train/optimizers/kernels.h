@@ -19,6 +19,9 @@ struct Values {
   int64_t size = 0;
 };
 
+// Adafactor: added to squared gradients.
+constexpr double kSquareFloor = 1e-30;
+
 // Over all of them, in double; not finite if and only if an element is not.
 double sum_of_squares(std::span<const Values> parts);
 

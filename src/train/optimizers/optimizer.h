@@ -112,14 +112,26 @@ class Optimizer {
   void load_state(const checkpoint::NamedTensors& saved);
 };
 
+// What computes an update.
+enum class UpdatePath {
+  Loops,     // kernels.h, of parameters on the CPU
+  TensorOps  // tensor_updates.h, on any device
+};
+
+struct UpdateOptions {
+  uint64_t seed = 0;               // of stochastic rounding
+  std::optional<UpdatePath> path;  // not given: loops on the CPU, tensor operations elsewhere
+};
+
 using MakeOptimizer = std::unique_ptr<Optimizer> (*)(const nn::Parameters&, const OptimizerConfig&,
-                                                     uint64_t seed);
+                                                     const UpdateOptions&);
 const Registry<MakeOptimizer>& optimizer_registry();
 // For the parameters that require a gradient: float32, or bfloat16, whose updates are computed in
-// float32 and rounded stochastically (stochastic_rounding.h) with noise from `seed`. Throws
-// NotFound on an unknown name, InvalidConfig on values that cannot be right, Unsupported on a
-// parameter of another type or not on the CPU.
+// float32 and rounded stochastically (stochastic_rounding.h). State is on the parameter's device.
+// Throws NotFound on an unknown name, InvalidConfig on values that cannot be right, Unsupported on
+// a parameter of another type, or on another device than the CPU where loops are asked for.
 std::unique_ptr<Optimizer> make_optimizer(const nn::Parameters& parameters,
-                                          const OptimizerConfig& config, uint64_t seed = 0);
+                                          const OptimizerConfig& config,
+                                          const UpdateOptions& options = {});
 
 }  // namespace flanmoe::train

@@ -7,8 +7,8 @@ namespace {
 
 template <class Kind>
 std::unique_ptr<Optimizer> make(const nn::Parameters& parameters, const OptimizerConfig& config,
-                                uint64_t seed) {
-  return std::make_unique<Kind>(parameters, config, seed);
+                                const UpdateOptions& options) {
+  return std::make_unique<Kind>(parameters, config, options);
 }
 
 Registry<MakeOptimizer> make_registry() {
@@ -27,8 +27,9 @@ const Registry<MakeOptimizer>& optimizer_registry() {
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const nn::Parameters& parameters,
-                                          const OptimizerConfig& config, uint64_t seed) {
-  return optimizer_registry().get(config.name)(parameters, config, seed);
+                                          const OptimizerConfig& config,
+                                          const UpdateOptions& options) {
+  return optimizer_registry().get(config.name)(parameters, config, options);
 }
 
 }  // namespace flanmoe::train

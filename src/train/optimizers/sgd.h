@@ -9,7 +9,8 @@ namespace flanmoe::train {
 
 class Sgd : public Optimizer {
  public:
-  Sgd(const nn::Parameters& parameters, const OptimizerConfig& config, uint64_t seed);
+  Sgd(const nn::Parameters& parameters, const OptimizerConfig& config,
+      const UpdateOptions& options);
   void step(int64_t step, double learning_rate, double gradient_scale) override;
   checkpoint::NamedTensors state() override;
 
