@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "train/checkpoints/snapshot.h"
 #include "train/gradients.h"
 #include "train/model_input.h"
 #include "train/parameter_sets.h"
@@ -91,7 +92,8 @@ void save_replay(const std::string& path, const model::LoadedModel& loaded, Opti
   make_folders(path.substr(0, path.rfind('/')));
   AtomicFolder folder(path);
   model::save_model(folder.path() + "/model", *loaded.model, loaded.tokenizer.get());
-  checkpoint::save_safetensors(folder.path() + "/" + model::kOptimizerFile, optimizer.state());
+  checkpoint::save_safetensors(folder.path() + "/" + model::kOptimizerFile,
+                               to_cpu(optimizer.state()));
   write_file_atomically(folder.path() + "/config.toml", to_toml(to_config_node(replay.config)));
   // not-a-number has no spelling in JSON
   const Json found{{"loss", fmt::format("{}", divergence.loss)},

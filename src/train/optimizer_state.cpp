@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "checkpoint/tensor_file.h"
 #include "model/folder.h"
+#include "train/checkpoints/snapshot.h"
 
 namespace flanmoe::train {
 namespace {
@@ -21,7 +22,7 @@ std::string state_path(const std::string& model_folder) {
 void save_optimizer_state(const std::string& model_folder, Optimizer& optimizer,
                           const std::string& optimizer_name, int64_t step) {
   checkpoint::save_safetensors(
-      state_path(model_folder), optimizer.state(),
+      state_path(model_folder), to_cpu(optimizer.state()),
       {{"format", "pt"}, {"optimizer", optimizer_name}, {"step", std::to_string(step)}});
 }
 

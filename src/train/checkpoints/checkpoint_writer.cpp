@@ -31,11 +31,6 @@ checkpoint::NamedTensors trained_tensors(const model::Model& model) {
   return tensors;
 }
 
-checkpoint::NamedTensors to_cpu(checkpoint::NamedTensors tensors) {
-  for (auto& [name, tensor] : tensors) tensor = tensor.cpu();
-  return tensors;
-}
-
 // A checkpoint counts the bytes of metrics.jsonl: they must be on the disk before it is, or it
 // could not be resumed from after a power failure.
 void sync_file(const std::string& path) {

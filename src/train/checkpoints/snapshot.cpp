@@ -5,6 +5,11 @@
 
 namespace flanmoe::train {
 
+checkpoint::NamedTensors to_cpu(checkpoint::NamedTensors tensors) {
+  for (auto& [name, tensor] : tensors) tensor = tensor.cpu();
+  return tensors;
+}
+
 void Snapshot::take(const checkpoint::NamedTensors& tensors) {
   const at::NoGradGuard no_grad;
   std::erase_if(copies_, [&](const auto& entry) { return !tensors.contains(entry.first); });

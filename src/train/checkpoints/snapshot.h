@@ -5,6 +5,9 @@
 
 namespace flanmoe::train {
 
+// The same tensors where they are on the CPU, copies of the others.
+checkpoint::NamedTensors to_cpu(checkpoint::NamedTensors tensors);
+
 // On the CPU. The memory is kept for the next copy.
 class Snapshot {
  public:
