@@ -333,20 +333,25 @@ LossOutput Model::loss(const ModelInput& input, nn::Context& context,
     hidden_ND = at::index_select(hidden_ND, 0, target_index_N);
     labels_N = at::index_select(labels_N, 0, target_index_N);
   }
-  const BatchSize part = measure(input), whole = options.whole.value_or(part);
   const auto weight_options =
       at::TensorOptions()
           .dtype(context.compute_dtype == at::kDouble ? at::kDouble : at::kFloat)
           .device(state_->device);
   const at::Tensor token_weight_N =
       options.normalisation == LossNormalisation::Tokens
-          ? at::full({part.num_target_tokens}, 1.0 / static_cast<double>(whole.num_target_tokens),
+          ? at::full({output.num_target_tokens},
+                     1.0 / static_cast<double>(options.whole ? options.whole->num_target_tokens
+                                                             : output.num_target_tokens),
                      weight_options)
-          : weigh_sequences(input.decoder, whole.num_target_segments, weight_options);
+          : weigh_sequences(
+                input.decoder,
+                options.whole ? options.whole->num_target_segments : count_segments(input.decoder),
+                weight_options);
   const auto [cross_entropy, token_loss_N] = ops::linear_cross_entropy(
       state_->scale_output(hidden_ND), state_->output_weight().as(context.compute_dtype), labels_N,
       token_weight_N, {options.z_coefficient, options.label_smoothing});
-  if (options.whole) take_share(output.auxiliary, state_->config, part, whole);
+  if (options.whole && !output.auxiliary.losses.empty())
+    take_share(output.auxiliary, state_->config, measure(input), *options.whole);
   output.cross_entropy = cross_entropy.detach();
   output.token_loss_BM = at::zeros({input.labels_BM.numel()}, token_loss_N.options())
                              .index_copy(0, target_index_N, token_loss_N)

@@ -1,5 +1,7 @@
 #include "train/metrics.h"
 
+#include <ATen/ops/stack.h>
+
 #include <algorithm>
 #include <map>
 
@@ -17,6 +19,12 @@ size_t find_name(const StepValues& values, const std::string& name) {
 }
 
 }  // namespace
+
+void accumulate(StepValues& sums, const std::string& name, double value) {
+  const size_t index = find_name(sums, name);
+  if (index == sums.size()) sums.emplace_back(name, 0.0);
+  sums[index].second += value;
+}
 
 void Counts::add(const Counts& other) {
   step += other.step;
@@ -47,29 +55,29 @@ Counts parse_counts(const Json& json) {
 }
 
 StepValues read_losses(const model::LossOutput& output) {
-  StepValues values{{"loss", output.loss.item<double>()},
-                    {"cross_entropy", output.cross_entropy.item<double>()}};
+  std::vector<at::Tensor> losses{output.loss, output.cross_entropy};
+  for (const nn::AuxiliaryLoss& loss : output.auxiliary.losses) losses.push_back(loss.value);
+  for (at::Tensor& loss : losses) loss = loss.detach().to(at::kDouble);
+  const at::Tensor read = at::stack(losses).cpu();  // waits for a device once
+  const double* value = read.const_data_ptr<double>();
+
+  StepValues values{{"loss", value[0]}, {"cross_entropy", value[1]}};
   std::map<std::string, int64_t> num_layers;
+  value += values.size();
   for (const nn::AuxiliaryLoss& loss : output.auxiliary.losses) {
-    const size_t index = find_name(values, loss.name);
-    if (index == values.size()) values.emplace_back(loss.name, 0.0);
-    values[index].second += loss.value.item<double>();
+    accumulate(values, loss.name, *value++);
     ++num_layers[loss.name];
   }
-  for (auto& [name, value] : values)
-    if (num_layers.count(name)) value /= static_cast<double>(num_layers[name]);
+  for (auto& [name, sum] : values)
+    if (num_layers.count(name)) sum /= static_cast<double>(num_layers[name]);
   return values;
 }
 
 void Window::add(const StepValues& values) {
   for (const auto& [name, value] : values) {
-    const size_t index = find_name(sums_, name);
-    if (index == sums_.size()) {
-      sums_.emplace_back(name, 0.0);
-      num_values_.push_back(0);
-    }
-    sums_[index].second += value;
-    ++num_values_[index];
+    accumulate(sums_, name, value);
+    num_values_.resize(sums_.size());
+    ++num_values_[find_name(sums_, name)];
   }
 }
 

@@ -30,6 +30,8 @@ Counts parse_counts(const Json& json);
 // then what the caller adds.
 using StepValues = std::vector<std::pair<std::string, double>>;
 StepValues read_losses(const model::LossOutput& output);
+// Adds to the value of that name; one that is missing is 0 and comes last.
+void accumulate(StepValues& sums, const std::string& name, double value);
 
 // Means over the steps since the last line.
 class Window {

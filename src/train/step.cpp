@@ -14,18 +14,6 @@ int64_t mean_length(int64_t num_tokens, int64_t num_examples) {
                       static_cast<double>(std::max<int64_t>(1, num_examples)));
 }
 
-// Shares of one loss, each by its name.
-void add_values(StepValues& sums, const StepValues& values) {
-  for (const auto& [name, value] : values) {
-    const auto found = std::find_if(sums.begin(), sums.end(),
-                                    [&](const auto& entry) { return entry.first == name; });
-    if (found == sums.end())
-      sums.emplace_back(name, value);
-    else
-      found->second += value;
-  }
-}
-
 }  // namespace
 
 Counts count_batch(const data::Batch& batch, const model::ModelConfig& config) {
@@ -58,8 +46,7 @@ StepValues compute_gradients(const model::Model& model, const data::Batch& batch
                              .label_smoothing = config.label_smoothing,
                              .normalisation = config.loss_normalisation};
   const int64_t num_parts = std::min(config.accumulation_steps, batch.num_rows);
-  if (num_parts > 1)
-    options.whole = model::measure(to_model_input(batch, model.config(), model.device()));
+  if (num_parts > 1) options.whole = measure(batch);
   StepValues sums;
   for (int64_t part = 0; part < num_parts; ++part) {
     const int64_t first = part * batch.num_rows / num_parts,
@@ -70,7 +57,7 @@ StepValues compute_gradients(const model::Model& model, const data::Batch& batch
                                      : batch,
                        model.config(), model.device()),
         context, options);
-    add_values(sums, read_losses(output));
+    for (const auto& [name, value] : read_losses(output)) accumulate(sums, name, value);
     if (!std::isfinite(sums.front().second)) return sums;
     if (output.loss.requires_grad()) output.loss.backward();
   }

@@ -7,6 +7,7 @@
 #include "data/batch.h"
 #include "support/temporary_folder.h"
 #include "train/gradients.h"
+#include "train/model_input.h"
 #include "train/step.h"
 #include "train/tiny.h"
 
@@ -130,6 +131,20 @@ TEST(Accumulation, WeightsLossesOfBatchGroupsByTokens) {
   const data::Batch batch = make_rows(true);
   const Gradients whole = compute(model, batch, tiny_config(), 1, at::kDouble);
   EXPECT_LT(largest_difference(whole, compute(model, batch, tiny_config(), 4, at::kDouble)), 1e-10);
+}
+
+TEST(Accumulation, ABatchIsMeasuredAsItsTensorsAre) {
+  for (const bool is_packed : {false, true}) {
+    const data::Batch batch = make_rows(is_packed);
+    const model::BatchSize got = measure(batch), want = model::measure(to_model_input(
+                                                     batch, tiny_model_config(false), at::kCPU));
+    EXPECT_EQ(got.num_rows, want.num_rows);
+    EXPECT_EQ(got.num_input_tokens, want.num_input_tokens);
+    EXPECT_EQ(got.num_target_tokens, want.num_target_tokens);
+    EXPECT_EQ(got.num_input_segments, want.num_input_segments);
+    EXPECT_EQ(got.num_target_segments, want.num_target_segments);
+    EXPECT_EQ(got.num_input_segments, batch.num_examples);
+  }
 }
 
 // The test above can fail: normalised part by part, the sum is another one.
