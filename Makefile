@@ -42,7 +42,7 @@ fuzz: setup  ## run every fuzz target of fuzz/ for FUZZ_SECONDS (600); needs cla
 	@cmake --build --preset fuzz -j $(JOBS)
 	@tools/fuzz --seconds $(FUZZ_SECONDS)
 
-cuda: setup  ## compile the CUDA kernels (needs nvcc, but no GPU)
+cuda: setup  ## compile the CUDA kernels, what calls them and their tests (needs nvcc, but no GPU)
 	$(call configure,cuda,build-cuda)
 	@cmake --build --preset cuda-objects -j $(JOBS)
 
