@@ -5,6 +5,7 @@
 
 #include "model/accounting.h"
 #include "train/model_input.h"
+#include "train/precision.h"
 
 namespace flanmoe::train {
 namespace {
@@ -32,7 +33,7 @@ Counts count_batch(const data::Batch& batch, const model::ModelConfig& config) {
 nn::Context make_training_context(const Config& config, int64_t step) {
   nn::Context context;
   context.is_training = true;
-  context.compute_dtype = config.precision == Precision::BFloat16 ? at::kBFloat16 : at::kFloat;
+  context.compute_dtype = find_compute_dtype(config.precision);
   context.seed = static_cast<uint64_t>(config.seed);
   context.step = step;
   context.recomputes_blocks = config.recompute == Recompute::Blocks;

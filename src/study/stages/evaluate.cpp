@@ -12,6 +12,7 @@
 #include "study/stages/model_facts.h"
 #include "study/stages/stage_config.h"
 #include "study/stages/stages.h"
+#include "train/precision.h"
 
 namespace flanmoe::study {
 namespace {
@@ -81,8 +82,8 @@ class EvaluateStage final : public Stage {
   void evaluate(const model::LoadedModel& loaded, const std::string& spec, StageRun& run) const {
     const auto suite =
         eval::open_suite(spec, static_cast<uint64_t>(config_.options.seed), config_.num_examples);
-    const auto dtype = config_.precision == train::Precision::BFloat16 ? at::kBFloat16 : at::kFloat;
-    const auto result = eval::evaluate(loaded, suite, config_.options, dtype);
+    const auto result = eval::evaluate(loaded, suite, config_.options,
+                                       train::find_compute_dtype(config_.precision));
     log::info("[study] {}: {} {:.1f} % over {} tasks (chance {:.1f} %)", name(),
               title_of_spec(spec), 100 * result.mean, result.tasks.size(),
               100 * result.mean_chance);

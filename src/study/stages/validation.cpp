@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "data/batch.h"
+#include "train/precision.h"
 
 namespace flanmoe::study {
 
@@ -46,7 +47,7 @@ std::function<train::EvaluationValues(int64_t step)> make_evaluation(
          "[train] evaluate_every is {}, but there are no validation examples (of a task that has "
          "none of its own, a tenth is kept for validation)",
          config.evaluate_every);
-  const auto dtype = config.precision == train::Precision::BFloat16 ? at::kBFloat16 : at::kFloat;
+  const at::ScalarType dtype = train::find_compute_dtype(config.precision);
   return [&model, examples = std::move(examples), dtype](int64_t) {
     const eval::ValidationResult result = eval::validate(model, examples, dtype);
     train::EvaluationValues values{{"loss", result.loss}};
