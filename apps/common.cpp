@@ -14,13 +14,17 @@ namespace flanmoe::apps {
 
 void Common::add_to(Options& options, bool has_seed) {
   options.choice(
-      "device", {"cpu", "cuda"}, device, [this](const std::string& text) { device = text; },
-      "where to compute");
-  options.choice(
       "dtype", {"float32", "bfloat16"}, dtype, [this](const std::string& text) { dtype = text; },
       "of compute");
-  options.option("threads", threads, "compute threads; 0 takes the physical cores");
   if (has_seed) options.option("seed", seed, "of everything that draws");
+  add_machine_to(options);
+}
+
+void Common::add_machine_to(Options& options, const std::string& threads_help) {
+  options.choice(
+      "device", {"cpu", "cuda"}, device, [this](const std::string& text) { device = text; },
+      "where to compute");
+  options.option("threads", threads, threads_help);
   options.flag("json", is_json, "one JSON document on stdout, everything else on stderr");
 }
 

@@ -20,6 +20,9 @@ struct Common {
   bool is_json = false;
 
   void add_to(Options& options, bool has_seed = true);
+  // --device, --threads and --json alone: of verbs whose config has precision and seed.
+  void add_machine_to(Options& options, const std::string& threads_help =
+                                            "compute threads; 0 takes the physical cores");
   // Sets threads, device and progress display. Throws InvalidArgument or Unsupported on what cannot
   // be.
   void apply() const;

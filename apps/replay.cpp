@@ -62,12 +62,7 @@ Verb add_replay(Options options) {
       "precision", enum_names<train::Precision>(), "",
       [state](const std::string& text) { state->precision = text; },
       "of compute, in place of the run's: whether the step is finite in float32");
-  options.choice(
-      "device", {"cpu", "cuda"}, "cpu",
-      [state](const std::string& text) { state->common.device = text; }, "where to compute");
-  options.option("threads", state->common.threads, "compute threads; 0 takes the physical cores");
-  options.flag("json", state->common.is_json,
-               "one JSON document on stdout, everything else on stderr");
+  state->common.add_machine_to(options);
   options.footer(
       "Runs forward and backward of that step on the weights that it began with; nothing is "
       "changed or written.\n\n"

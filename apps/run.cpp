@@ -20,13 +20,8 @@ Verb add_run(Options options) {
                    "section.key=value, over the recipe; may be given several times");
   options.option("out", state->run.out, "folder of the run (default: runs/NAME)");
   options.flag("resume", state->run.resumes, "continue a run that was interrupted");
-  options.choice(
-      "device", {"cpu", "cuda"}, "cpu",
-      [state](const std::string& text) { state->common.device = text; }, "where to compute");
-  options.option("threads", state->common.threads,
-                 "compute threads; 0 takes what the recipe says, else the physical cores");
-  options.flag("json", state->common.is_json,
-               "one JSON document on stdout, everything else on stderr");
+  state->common.add_machine_to(
+      options, "compute threads; 0 takes what the recipe says, else the physical cores");
   options.footer(
       "Example:\n  flanmoe run recipes/quickstart.toml --out runs/quickstart --set seed=2\n"
       "  flanmoe run recipes/finetune.toml --set model.path=flan-t5-small --set "

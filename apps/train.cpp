@@ -151,12 +151,7 @@ Verb add_train(Options options) {
       "stop at a bad line of data, or skip it, count it and name it");
   options.fields(state->pretraining.span_corruption);
   options.fields(state->pretraining.prefix_lm, {}, {}, "prefix-lm");
-  options.choice(
-      "device", {"cpu", "cuda"}, "cpu",
-      [state](const std::string& text) { state->common.device = text; }, "where to compute");
-  options.option("threads", state->common.threads, "compute threads; 0 takes the physical cores");
-  options.flag("json", state->common.is_json,
-               "one JSON document on stdout, everything else on stderr");
+  state->common.add_machine_to(options);
   options.footer(
       "Example:\n  flanmoe train flan-t5-small --data train.jsonl --out tuned --steps 500 "
       "--learning-rate 5e-4 --precision bfloat16\n  flanmoe train moe --data train.jsonl --out "
