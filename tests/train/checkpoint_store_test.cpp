@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "support/expect_error.h"
 #include "support/temporary_folder.h"
 #include "train/system_faults.h"
 
@@ -17,17 +18,6 @@ namespace flanmoe::train {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string message_of(ErrorCode code, const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    EXPECT_EQ(to_string(error.code()), to_string(code)) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
-}
 
 // Two files, one of them deeper, whose bytes tell what was saved.
 FileHashes fill(const std::string& folder, const std::string& content) {
@@ -61,7 +51,7 @@ TEST(Checksums, TakeKnownHashesAsTheyAre) {
   const TemporaryFolder folder;
   put_file(folder / "a", "written otherwise than it was given");
   write_checksums(folder.path(), {{"a", std::string(32, '0')}});
-  EXPECT_NE(message_of(ErrorCode::CorruptFile, [&] { check_checksums(folder.path()); })
+  EXPECT_NE(error_of(ErrorCode::CorruptFile, [&] { check_checksums(folder.path()); })
                 .find((folder / "a") + " is not what was written: it has 35 bytes"),
             std::string::npos);
 }
@@ -72,8 +62,7 @@ TEST(Checksums, FindEveryFlippedBitAndEveryTruncationAndEveryMissingFile) {
   fill(whole, "content");
   write_checksums(whole);
   const auto expect_damage = [&](const std::string& file, const std::string& how) {
-    const std::string message =
-        message_of(ErrorCode::CorruptFile, [&] { check_checksums(damaged); });
+    const std::string message = error_of(ErrorCode::CorruptFile, [&] { check_checksums(damaged); });
     // damage of the list itself shows in what it lists
     if (file != kChecksumsFile)
       EXPECT_NE(message.find(damaged + "/" + file), std::string::npos) << how << ": " << message;
@@ -99,9 +88,9 @@ TEST(Checksums, FindEveryFlippedBitAndEveryTruncationAndEveryMissingFile) {
     fs::remove_all(damaged);
   }
   put_file(whole + "/more", "");
-  EXPECT_NE(message_of(ErrorCode::CorruptFile, [&] { check_checksums(whole); })
-                .find("more is not listed"),
-            std::string::npos);
+  EXPECT_NE(
+      error_of(ErrorCode::CorruptFile, [&] { check_checksums(whole); }).find("more is not listed"),
+      std::string::npos);
 }
 
 TEST(CheckpointStore, ListsWhatIsWhole) {

@@ -139,7 +139,7 @@ TEST_F(Resume, WhereAllAreDamagedItSaysSo) {
   run_until(out, config, 9);
   fs::remove(store(out).path(8) + "/optimizer.safetensors");
   fs::remove(store(out).path(6) + "/model/config.json");
-  const std::string message = message_of(ErrorCode::CorruptFile, [&] { run(out, config, true); });
+  const std::string message = error_of(ErrorCode::CorruptFile, [&] { run(out, config, true); });
   for (const char* part : {"every checkpoint in ", "remove the folder to begin at step 0",
                            "step-00000008/optimizer.safetensors is missing",
                            "step-00000006/model/config.json is missing"})
@@ -238,7 +238,7 @@ TEST_F(Resume, KeysThatDoNotChangeTheBytesMayDiffer) {
 
   other = config;
   other.log_every = 4;
-  EXPECT_NE(message_of(ErrorCode::InvalidConfig, [&] { run(stopped, other, true); })
+  EXPECT_NE(error_of(ErrorCode::InvalidConfig, [&] { run(stopped, other, true); })
                 .find("train config log_every is 4, the run began with 5"),
             std::string::npos);
 }
@@ -260,10 +260,10 @@ TEST_F(Resume, ABudgetMayDifferWhereTheLearningRateDoesNotDependOnIt) {
 
   run_until(folder_ / "8", longer, 9);
   shorter.steps = 8;
-  EXPECT_NE(message_of(ErrorCode::InvalidConfig, [&] { run(folder_ / "8", shorter, true); })
+  EXPECT_NE(error_of(ErrorCode::InvalidConfig, [&] { run(folder_ / "8", shorter, true); })
                 .find("train config steps is 8, the run has made 8 already"),
             std::string::npos);
-  EXPECT_NE(message_of(ErrorCode::InvalidConfig, [&] { run(folder_ / "20", shorter, true); })
+  EXPECT_NE(error_of(ErrorCode::InvalidConfig, [&] { run(folder_ / "20", shorter, true); })
                 .find("train config steps is 8, the run began with 20"),
             std::string::npos);
 
@@ -271,7 +271,7 @@ TEST_F(Resume, ABudgetMayDifferWhereTheLearningRateDoesNotDependOnIt) {
   shorter.schedule = longer.schedule = ScheduleKind::Linear;
   run_until(folder_ / "linear", shorter, 9);
   const std::string message =
-      message_of(ErrorCode::InvalidConfig, [&] { run(folder_ / "linear", longer, true); });
+      error_of(ErrorCode::InvalidConfig, [&] { run(folder_ / "linear", longer, true); });
   EXPECT_NE(message.find("train config steps is 20, the run began with 12"), std::string::npos);
   EXPECT_NE(message.find("decay_steps 0"), std::string::npos) << message;
 }
@@ -279,10 +279,10 @@ TEST_F(Resume, ABudgetMayDifferWhereTheLearningRateDoesNotDependOnIt) {
 TEST_F(Resume, AFolderOfTheOldLayoutIsRefused) {
   make_folders(folder_ / "out/checkpoint/model");
   for (const bool resumes : {false, true})
-    EXPECT_NE(message_of(ErrorCode::InvalidArgument,
-                         [&] { run(folder_ / "out", make_config(), resumes); })
-                  .find("cannot continue it"),
-              std::string::npos);
+    EXPECT_NE(
+        error_of(ErrorCode::InvalidArgument, [&] { run(folder_ / "out", make_config(), resumes); })
+            .find("cannot continue it"),
+        std::string::npos);
 }
 
 TEST_F(Resume, FrozenParametersResumeToTheSameBytes) {
@@ -374,7 +374,7 @@ TEST_F(Writer, AFailedWriteIsToldOnceAndTheNextOneSucceeds) {
   const std::string path = folder_.checkpoints().path(2);
   put_file(path, "a file in the way");
   writer.save(at_step(2));
-  EXPECT_NE(message_of(ErrorCode::Io, [&] { writer.wait(); }).find(path), std::string::npos);
+  EXPECT_NE(error_of(ErrorCode::Io, [&] { writer.wait(); }).find(path), std::string::npos);
   writer.check();
   EXPECT_EQ(folder_.checkpoints().steps(), std::vector<int64_t>{1});
   fs::remove(path);
@@ -417,13 +417,13 @@ TEST_F(Writer, TheBestModelIsThereAsLongAsACheckpointNamesIt) {
   expect_all(5);
 
   fs::remove(folder_.best_models().path(5) + "/config.json");
-  EXPECT_NE(message_of(ErrorCode::CorruptFile, [&] { (void)folder_.load_best(loaded_, 5); })
+  EXPECT_NE(error_of(ErrorCode::CorruptFile, [&] { (void)folder_.load_best(loaded_, 5); })
                 .find("config.json is missing"),
             std::string::npos);
-  EXPECT_NE(message_of(ErrorCode::CorruptFile,
-                       [&] { (void)folder_.load_checkpoint(loaded_, *optimizer_); })
-                .find("best/step-00000005/config.json is missing"),
-            std::string::npos);
+  EXPECT_NE(
+      error_of(ErrorCode::CorruptFile, [&] { (void)folder_.load_checkpoint(loaded_, *optimizer_); })
+          .find("best/step-00000005/config.json is missing"),
+      std::string::npos);
   folder_.save_finished(loaded_, {});
   EXPECT_FALSE(is_folder(out_ + "/best"));
   EXPECT_FALSE(is_folder(out_ + "/checkpoints"));

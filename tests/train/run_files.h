@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "support/expect_error.h"
 #include "train/checkpoints/checkpoint_store.h"
 
 namespace flanmoe::train {
@@ -31,18 +32,6 @@ inline std::string metrics_text(const std::string& out) {
 
 inline std::string weights(const std::string& out) {
   return read_file(out + "/model/model.safetensors");
-}
-
-template <class Run>
-inline std::string message_of(ErrorCode code, const Run& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    EXPECT_EQ(to_string(error.code()), to_string(code)) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
 }
 
 inline std::string newest_checkpoint(const std::string& out) {

@@ -43,7 +43,7 @@ class Trainer : public ::testing::Test {
       if (made == step) set_interrupted(true);
     };
     const std::string message =
-        message_of(ErrorCode::Interrupted, [&] { train(loaded, config, job); });
+        error_of(ErrorCode::Interrupted, [&] { train(loaded, config, job); });
     set_interrupted(false);
     return message;
   }
@@ -229,7 +229,7 @@ TEST_F(Trainer, ACheckpointElsewhereInTheDataGivesAnotherModel) {
   trainer = read_trainer(folder_ / "far");
   trainer["cursor"]["row"] = 1000;
   write_trainer(folder_ / "far", trainer.dump());
-  EXPECT_NE(message_of(ErrorCode::InvalidArgument, [&] { resume(folder_ / "far", config); })
+  EXPECT_NE(error_of(ErrorCode::InvalidArgument, [&] { resume(folder_ / "far", config); })
                 .find("row 1000 of window"),
             std::string::npos);
 }
@@ -271,7 +271,7 @@ TEST_F(Trainer, AnErrorOfTheDataComesOutWhereItsBatchIsDue) {
       if (position == 30) fail(ErrorCode::CorruptFile, "line 31 of the data");
       return draw_first_token(position);
     };
-    EXPECT_NE(message_of(ErrorCode::CorruptFile, [&] { train(loaded, config, job); })
+    EXPECT_NE(error_of(ErrorCode::CorruptFile, [&] { train(loaded, config, job); })
                   .find("line 31 of the data"),
               std::string::npos);
     // 24 examples a window unpacked, 17 packed
@@ -311,11 +311,11 @@ TEST_F(Trainer, AFinishedStageAnswersFromDisk) {
 
 TEST_F(Trainer, RefusesToOverwriteARun) {
   run(folder_ / "done", tiny_config());
-  EXPECT_NE(message_of(ErrorCode::InvalidArgument, [&] { run(folder_ / "done", tiny_config()); })
+  EXPECT_NE(error_of(ErrorCode::InvalidArgument, [&] { run(folder_ / "done", tiny_config()); })
                 .find("--resume"),
             std::string::npos);
   run_until(folder_ / "stopped", tiny_config(), 1);
-  EXPECT_NE(message_of(ErrorCode::InvalidArgument, [&] { run(folder_ / "stopped", tiny_config()); })
+  EXPECT_NE(error_of(ErrorCode::InvalidArgument, [&] { run(folder_ / "stopped", tiny_config()); })
                 .find("--resume"),
             std::string::npos);
 }
@@ -325,7 +325,7 @@ TEST_F(Trainer, RefusesToResumeSomethingElse) {
   run_until(out, tiny_config(), 1);
   Config other = tiny_config();
   other.optimizer.decay_rate = 0.7;
-  const std::string message = message_of(ErrorCode::InvalidConfig, [&] { resume(out, other); });
+  const std::string message = error_of(ErrorCode::InvalidConfig, [&] { resume(out, other); });
   EXPECT_NE(message.find("optimizer.decay_rate is 0.7, the run began with 0.8"), std::string::npos)
       << message;
 
@@ -333,22 +333,22 @@ TEST_F(Trainer, RefusesToResumeSomethingElse) {
   Job job = tiny_job(out, true);
   job.data_description = "other data";
   EXPECT_NE(
-      message_of(ErrorCode::InvalidConfig, [&] { train(loaded, tiny_config(), job); }).find("data"),
+      error_of(ErrorCode::InvalidConfig, [&] { train(loaded, tiny_config(), job); }).find("data"),
       std::string::npos);
 
   model::LoadedModel dense = make_tiny_model(false);
-  EXPECT_NE(message_of(ErrorCode::InvalidConfig,
-                       [&] { train(dense, tiny_config(), tiny_job(out, true)); })
-                .find("model config"),
-            std::string::npos);
+  EXPECT_NE(
+      error_of(ErrorCode::InvalidConfig, [&] { train(dense, tiny_config(), tiny_job(out, true)); })
+          .find("model config"),
+      std::string::npos);
 
   write_trainer(out, "{\"format\": 2}");
-  EXPECT_NE(message_of(ErrorCode::Unsupported, [&] { resume(out, tiny_config()); })
+  EXPECT_NE(error_of(ErrorCode::Unsupported, [&] { resume(out, tiny_config()); })
                 .find("trainer.json has format 2, expected 3"),
             std::string::npos);
   write_trainer(out, "{\"format\": 3}");
   EXPECT_NE(
-      message_of(ErrorCode::CorruptFile, [&] { resume(out, tiny_config()); }).find("trainer.json"),
+      error_of(ErrorCode::CorruptFile, [&] { resume(out, tiny_config()); }).find("trainer.json"),
       std::string::npos);
 }
 
@@ -369,7 +369,7 @@ TEST_F(Trainer, AFullDiskLeavesTheOldCheckpointsWhole) {
     const rlimit limit{8192, old_limit.rlim_max};
     setrlimit(RLIMIT_FSIZE, &limit);
   };
-  message_of(ErrorCode::Io, [&] { train(loaded, config, job); });
+  error_of(ErrorCode::Io, [&] { train(loaded, config, job); });
   setrlimit(RLIMIT_FSIZE, &old_limit);
   signal(SIGXFSZ, before);
 
@@ -385,7 +385,7 @@ TEST_F(Trainer, NamesAWeightThatIsNotFinite) {
   model::LoadedModel loaded = make_tiny_model();
   const nn::Parameter& planted = loaded.model->parameters()[4];
   planted.tensor.detach().view(-1)[3].fill_(std::numeric_limits<double>::quiet_NaN());
-  const std::string message = message_of(
+  const std::string message = error_of(
       ErrorCode::NonFinite, [&] { train(loaded, tiny_config(), tiny_job(folder_ / "out")); });
   EXPECT_NE(message.find("step 1"), std::string::npos) << message;
   EXPECT_NE(message.find(planted.name), std::string::npos) << message;
@@ -443,8 +443,8 @@ TEST_F(Trainer, LeavesFrozenParametersAlone) {
   }
   for (const nn::Parameter& parameter : loaded.model->parameters())
     at::Tensor(parameter.tensor).requires_grad_(false);
-  message_of(ErrorCode::InvalidConfig,
-             [&] { train(loaded, tiny_config(), tiny_job(folder_ / "frozen")); });
+  error_of(ErrorCode::InvalidConfig,
+           [&] { train(loaded, tiny_config(), tiny_job(folder_ / "frozen")); });
 }
 
 TEST_F(Trainer, WarnsOnceOfExpertsWithoutTokens) {
@@ -485,7 +485,7 @@ TEST_F(Trainer, RefusesAConfigThatCannotBeRight) {
   const auto message = [&](const std::function<void(Config&)>& change) {
     Config config = tiny_config();
     change(config);
-    return message_of(ErrorCode::InvalidConfig, [&] { run(folder_ / "out", config); });
+    return error_of(ErrorCode::InvalidConfig, [&] { run(folder_ / "out", config); });
   };
   EXPECT_NE(message([](Config& c) { c.steps = -1; }).find("steps is -1"), std::string::npos);
   EXPECT_NE(message([](Config& c) { c.tokens = -5; }).find("tokens is -5"), std::string::npos);
