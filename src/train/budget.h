@@ -29,8 +29,10 @@ class Budget {
   // Where a stage stands in it: "5 of 12", "5 (1.2e+09 of 2e+15 FLOPs)".
   std::string describe(const Counts& counts, double wall_s) const;
 
-  int64_t steps() const { return steps_; }  // 0: no limit
-  double train_flops() const { return train_flops_; }
+  // The steps where they are the only budget, otherwise 0.
+  int64_t steps_alone() const {
+    return tokens_ > 0 || train_flops_ > 0 || wall_s_ > 0 ? 0 : steps_;
+  }
 
  private:
   int64_t steps_, tokens_;

@@ -5,16 +5,13 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "train/budget.h"
 
 namespace flanmoe::train {
 namespace {
 
 bool has_decay(ScheduleKind kind) {
   return kind == ScheduleKind::Linear || kind == ScheduleKind::Cosine;
-}
-
-bool is_bounded_by_steps_alone(const Config& config) {
-  return config.steps > 0 && config.tokens == 0 && config.train_flops == 0 && config.wall_s == 0;
 }
 
 // Share of the decay that is behind, 0 to 1.
@@ -25,9 +22,9 @@ double find_decayed(const Standing& standing, const Config& config) {
   double decayed = 1;
   if (config.decay_steps > 0) {
     decayed = (made - warmup) / static_cast<double>(config.decay_steps);
-  } else if (is_bounded_by_steps_alone(config)) {
-    if (config.steps > config.warmup_steps)
-      decayed = (made - warmup) / (static_cast<double>(config.steps) - warmup);
+  } else if (const int64_t steps = Budget(config).steps_alone(); steps > 0) {
+    if (steps > config.warmup_steps)
+      decayed = (made - warmup) / (static_cast<double>(steps) - warmup);
   } else {
     const double at_warmup = standing.fraction * warmup / made;
     decayed = (standing.fraction - at_warmup) / (1.0 - at_warmup);
@@ -79,9 +76,10 @@ void validate_schedule(const Config& config, const std::string& place) {
                                  "' has no decay; linear and cosine have";
     check(config.decay_steps == 0, "decay_steps", config.decay_steps, expected);
     check(final_scale == 0, "final_learning_rate_scale", final_scale, expected);
-  } else if (config.decay_steps == 0 && is_bounded_by_steps_alone(config)) {
-    check(config.warmup_steps < config.steps, "warmup_steps", config.warmup_steps,
-          "less than steps = " + std::to_string(config.steps) + ", so that there is a decay");
+  } else if (const int64_t steps = Budget(config).steps_alone();
+             config.decay_steps == 0 && steps > 0) {
+    check(config.warmup_steps < steps, "warmup_steps", config.warmup_steps,
+          "less than steps = " + std::to_string(steps) + ", so that there is a decay");
   }
 }
 

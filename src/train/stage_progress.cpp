@@ -9,10 +9,8 @@ constexpr double kKeptOfOlderSteps = 0.95;
 
 }  // namespace
 
-StageProgress::StageProgress(const Config& config, const Budget& budget, const std::string& label)
-    : num_steps_(
-          config.tokens == 0 && config.train_flops == 0 && config.wall_s == 0 ? budget.steps() : 0),
-      bar_(label.empty() ? "train" : label, 0, "steps") {}
+StageProgress::StageProgress(const Budget& budget, const std::string& label)
+    : num_steps_(budget.steps_alone()), bar_(label.empty() ? "train" : label, 0, "steps") {}
 
 void StageProgress::update(const Counts& counts, double fraction, const Counts& of_step,
                            double seconds, double loss, double matmul_flops_per_s) {

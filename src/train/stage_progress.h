@@ -5,7 +5,6 @@
 
 #include "base/progress.h"
 #include "train/budget.h"
-#include "train/config.h"
 #include "train/metrics.h"
 
 namespace flanmoe::train {
@@ -15,7 +14,7 @@ namespace flanmoe::train {
 class StageProgress {
  public:
   // An empty label is "train".
-  StageProgress(const Config& config, const Budget& budget, const std::string& label);
+  StageProgress(const Budget& budget, const std::string& label);
 
   // After a step that took `seconds`. `counts` is of all steps, `of_step` of this one; `fraction`
   // is the share of the budget that is spent (Budget::fraction after the step);

@@ -58,7 +58,7 @@ class Loop {
         selection_(selection),
         budget_(config),
         monitor_(config.monitor, config.patience),
-        progress_(config, budget_, job.label),
+        progress_(budget_, job.label),
         optimizer_(make_optimizer(selection.trained(), config.optimizer,
                                   {.seed = static_cast<uint64_t>(config.seed)})),
         checkpoints_(folder, loaded, *optimizer_, config) {}
