@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <limits>
+#include <utility>
 
 #include "ops/tensors.h"
 
@@ -112,18 +112,21 @@ int64_t estimate_time(const std::vector<cpu::Gemm<T>>& pieces, size_t num_thread
   return *std::max_element(busy_until.begin(), busy_until.end());
 }
 
+// Cut as the threads are done with it first.
 template <class T>
-int64_t choose_num_rows(const std::vector<cpu::Gemm<T>>& products) {
+std::vector<cpu::Gemm<T>> cut_evenly(const std::vector<cpu::Gemm<T>>& products) {
   // the sums of longer ones would leave the cache
-  constexpr int64_t kCandidates[] = {576, 384, 288, 192, 96, 48};
+  constexpr int64_t kMostRows = 576, kFewerRows[] = {384, 288, 192, 96, 48};
   constexpr size_t kMostProducts = 16;  // many products balance by themselves
   const auto num_threads = static_cast<size_t>(at::get_num_threads());
-  if (num_threads == 1 || products.size() > kMostProducts) return kCandidates[0];
-  int64_t best = kCandidates[0], best_time = std::numeric_limits<int64_t>::max();
-  for (const int64_t candidate : kCandidates) {
-    const int64_t time = estimate_time(cut(products, candidate), num_threads);
+  std::vector<cpu::Gemm<T>> best = cut(products, kMostRows);
+  if (num_threads == 1 || products.size() > kMostProducts) return best;
+  int64_t best_time = estimate_time(best, num_threads);
+  for (const int64_t num_rows : kFewerRows) {
+    std::vector<cpu::Gemm<T>> pieces = cut(products, num_rows);
+    const int64_t time = estimate_time(pieces, num_threads);
     if (time >= best_time) continue;
-    best = candidate;
+    best = std::move(pieces);
     best_time = time;
   }
   return best;
@@ -133,7 +136,7 @@ int64_t choose_num_rows(const std::vector<cpu::Gemm<T>>& products) {
 
 template <class T>
 void multiply_all(const std::vector<cpu::Gemm<T>>& products) {
-  std::vector<cpu::Gemm<T>> pieces = cut(products, choose_num_rows(products));
+  const std::vector<cpu::Gemm<T>> pieces = cut_evenly(products);
   const cpu::GemmKernels<T>& kernels = cpu::gemm_kernels<T>();
   for_pieces(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
     const cpu::Gemm<T>& piece = pieces[static_cast<size_t>(i)];
