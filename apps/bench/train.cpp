@@ -10,6 +10,7 @@
 #include "train/gradients.h"
 #include "train/model_input.h"
 #include "train/optimizers/optimizer.h"
+#include "train/step.h"
 
 namespace flanmoe::apps {
 namespace {
@@ -127,10 +128,7 @@ Json bench_train(const BenchSettings& settings) {
       if (name) profile->begin_phase(name);
     };
     phase("forward");
-    nn::Context context;
-    context.is_training = true;
-    context.compute_dtype = settings.common.scalar_type();
-    context.step = ++step;
+    nn::Context context = train::make_training_context(train_config, ++step);
     const model::LossOutput output = model.loss(input, context);
     phase("backward");
     output.loss.backward();
