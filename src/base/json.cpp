@@ -62,6 +62,10 @@ Json parse_json(std::string_view text, const std::string& where) {
   }
 }
 
+void fail_field(const std::string& where, const nlohmann::json::exception& error) {
+  fail(ErrorCode::CorruptFile, "{}: {}", where, error.what());
+}
+
 Json load_json(const std::string& path) {
   return parse_json(read_file(path), path);
 }

@@ -13,6 +13,18 @@ namespace flanmoe {
 Json parse_json(std::string_view text, const std::string& where);
 Json load_json(const std::string& path);
 
+// read(); a missing key or a wrong type in a document of ours is a damaged file. Throws CorruptFile
+// with `where` before the message.
+[[noreturn]] void fail_field(const std::string& where, const nlohmann::json::exception& error);
+template <class Read>
+auto read_fields(const std::string& where, const Read& read) {
+  try {
+    return read();
+  } catch (const nlohmann::json::exception& error) {
+    fail_field(where, error);
+  }
+}
+
 // Dotted path of the first key in which two documents differ; "" where they are equal. `path` is
 // put before it.
 std::string find_difference(const Json& a, const Json& b, const std::string& path = {});

@@ -35,11 +35,6 @@ size_t terminal_columns() {
   return 80;
 }
 
-double seconds_between(std::chrono::steady_clock::time_point from,
-                       std::chrono::steady_clock::time_point to) {
-  return std::chrono::duration<double>(to - from).count();
-}
-
 std::string make_bar(double fraction, int width) {
   const int filled = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * width);
   return "[" + std::string(filled, '#') + std::string(width - filled, '.') + "]";

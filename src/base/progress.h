@@ -2,10 +2,11 @@
 // otherwise.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "base/clock.h"
 
 namespace flanmoe {
 
@@ -39,7 +40,6 @@ class Progress {
   void finish();
 
  private:
-  using Clock = std::chrono::steady_clock;
   bool is_due(Clock::time_point now) const;
   void draw(bool is_last);
   std::string unit_;

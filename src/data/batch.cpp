@@ -175,14 +175,12 @@ Json to_json(const Batch& batch) {
 
 Batch parse_batch(const Json& json, const std::string& where) {
   Batch batch;
-  try {
+  read_fields("[data] " + where, [&] {
     for (const auto& [name, number] : kNumbers) batch.*number = json.at(name);
     for (const auto& [name, array] : kArrays)
       batch.*array = json.at(name).get<std::vector<int64_t>>();
     batch.example_keys = json.at("example_keys").get<std::vector<uint64_t>>();
-  } catch (const nlohmann::json::exception& error) {
-    fail(ErrorCode::CorruptFile, "[data] {}: {}", where, error.what());
-  }
+  });
   const auto expect_size = [&](const char* name, size_t size, int64_t columns) {
     if (static_cast<int64_t>(size) != batch.num_rows * columns)
       fail(ErrorCode::CorruptFile, "[data] {}: {} has {} values, expected {} rows of {}", where,

@@ -6,21 +6,15 @@
 #include <c10/util/ThreadLocalDebugInfo.h>
 
 #include <algorithm>
-#include <chrono>
 #include <deque>
 #include <map>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 namespace flanmoe::ops {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_between(Clock::time_point from, Clock::time_point to) {
-  return std::chrono::duration<double>(to - from).count();
-}
 
 double count_flops(std::string_view name, c10::ArrayRef<const c10::IValue> inputs) {
   if (name.starts_with("flanmoe::"))

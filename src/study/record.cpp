@@ -118,11 +118,8 @@ StageRecord parse_fields(const Json& json) {
 }  // namespace
 
 StageRecord parse_record(const Json& json, const std::string& where) {
-  try {
-    return parse_fields(json);
-  } catch (const nlohmann::json::exception& error) {
-    fail(ErrorCode::CorruptFile, "[study] {}: not the record of a stage: {}", where, error.what());
-  }
+  return read_fields("[study] " + where + ": not the record of a stage",
+                     [&] { return parse_fields(json); });
 }
 
 std::string stage_folder(const std::string& run_folder, const std::string& name) {

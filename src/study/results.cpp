@@ -130,7 +130,7 @@ Results load_results(const std::string& run_folder) {
   Results results;
   results.run = load_json(path);
   std::vector<std::string> file_order;
-  try {
+  read_fields("[study] " + path + ": not the record of a run", [&] {
     results.run.at("name").get_to(results.name);
     results.run.at("description").get_to(results.description);
     results.run.at("seed").get_to(results.seed);
@@ -138,9 +138,7 @@ Results load_results(const std::string& run_folder) {
     for (const auto& name : results.run.at("stages"))
       if (auto record = load_record(run_folder, name.get<std::string>()))
         results.stages.push_back(std::move(*record));
-  } catch (const nlohmann::json::exception& error) {
-    fail(ErrorCode::CorruptFile, "[study] {}: not the record of a run: {}", path, error.what());
-  }
+  });
   for (const auto& name : file_order)
     if (const StageRecord* record = find_stage(results, name);
         record && record->is_complete && !record->suites.empty())

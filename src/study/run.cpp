@@ -3,10 +3,10 @@
 #include <ATen/Parallel.h>
 #include <torch/version.h>
 
-#include <chrono>
 #include <filesystem>
 #include <map>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/interrupt.h"
@@ -136,10 +136,9 @@ class Executor {
   }
 
   void do_stage(const Stage& stage, StageRun& run) const {
-    using Clock = std::chrono::steady_clock;
     const auto start = Clock::now();
     stage.run(run);
-    run.record->wall_s = std::chrono::duration<double>(Clock::now() - start).count();
+    run.record->wall_s = seconds_since(start);
     run.record->is_complete = true;
     save_record(out_, *run.record);
     log::info("[study] {}: done in {}", stage.name(), format_duration(run.record->wall_s));

@@ -117,7 +117,7 @@ Replay load_replay(const std::string& folder) {
          path);
   const Json json = load_json(path);
   Replay replay;
-  try {
+  read_fields("[replay] " + path, [&] {
     if (json.at("format") != kFormat)
       fail(ErrorCode::Unsupported, "[replay] {} has format {}, expected {}", path,
            json.at("format").dump(), kFormat);
@@ -125,9 +125,7 @@ Replay load_replay(const std::string& folder) {
     replay.optimizer_step = json.at("optimizer_step");
     replay.learning_rate = json.at("learning_rate");
     replay.batch = data::parse_batch(json.at("batch"), path);
-  } catch (const nlohmann::json::exception& error) {
-    fail(ErrorCode::CorruptFile, "[replay] {}: {}", path, error.what());
-  }
+  });
   parse_config(load_toml(folder + "/config.toml"), "", replay.config);
   return replay;
 }

@@ -80,16 +80,6 @@ Result parse_result(const Json& json) {
   return result;
 }
 
-// Runs `read`; a missing key or a wrong type in our own files is a damaged file.
-template <class Read>
-auto read_fields(const std::string& path, const Read& read) {
-  try {
-    return read();
-  } catch (const nlohmann::json::exception& error) {
-    fail(ErrorCode::CorruptFile, "[train] {}: {}", path, error.what());
-  }
-}
-
 void fill_model(model::LoadedModel& loaded, const std::string& folder) {
   model::fill_from_named_tensors(*loaded.model, checkpoint::load_folder(folder), folder);
 }
@@ -178,7 +168,7 @@ std::optional<Result> StageFolder::load_finished(model::LoadedModel& loaded) con
   if (!is_folder(model_path())) return std::nullopt;
   const std::string path = out_ + "/result.json";
   const Json saved = load_json(path);
-  const Result result = read_fields(path, [&] {
+  const Result result = read_fields("[train] " + path, [&] {
     check_identity(saved, path, Budget::Same);
     return parse_result(saved.at("result"));
   });
@@ -191,7 +181,7 @@ void StageFolder::check_checkpoint(int64_t step) const {
   checkpoints_.check(step);
   const std::string path = checkpoints_.path(step) + "/" + kTrainerFile;
   const Json saved = load_json(path);
-  read_fields(path, [&] {
+  read_fields("[train] " + path, [&] {
     if (saved.at("format") != kFormat)
       fail(ErrorCode::Unsupported, "[train] {} has format {}, expected {}", path,
            saved.at("format").dump(), kFormat);
@@ -237,7 +227,7 @@ std::optional<Progressed> StageFolder::load_checkpoint(model::LoadedModel& loade
   if (step == 0) return std::nullopt;
   const std::string folder = checkpoints_.path(step), path = folder + "/" + kTrainerFile;
   const Json saved = load_json(path);
-  const Progressed progressed = read_fields(path, [&] {
+  const Progressed progressed = read_fields("[train] " + path, [&] {
     check_identity(saved, path, Budget::CanDiffer);
     if (saved.at("num_threads") != kernels::num_threads())
       log::warn(
@@ -264,8 +254,8 @@ std::map<std::string, double> StageFolder::load_best(model::LoadedModel& loaded,
   best_models_.check(step);
   const std::string folder = best_models_.path(step), path = folder + "/" + kBestFile;
   const Json saved = load_json(path);
-  auto values =
-      read_fields(path, [&] { return saved.at("values").get<std::map<std::string, double>>(); });
+  auto values = read_fields(
+      "[train] " + path, [&] { return saved.at("values").get<std::map<std::string, double>>(); });
   fill_model(loaded, folder);
   return values;
 }
@@ -290,7 +280,8 @@ void StageFolder::keep_best_models(int64_t best_step) const {
   if (best_step > 0) kept.insert(best_step);
   for (const int64_t step : checkpoints_.steps()) {
     const std::string path = checkpoints_.path(step) + "/" + kTrainerFile;
-    kept.insert(read_fields(path, [&] { return load_json(path).at("best_step").get<int64_t>(); }));
+    kept.insert(read_fields("[train] " + path,
+                            [&] { return load_json(path).at("best_step").get<int64_t>(); }));
   }
   best_models_.keep(kept);
 }

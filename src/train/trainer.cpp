@@ -1,8 +1,8 @@
 #include "train/trainer.h"
 
-#include <chrono>
 #include <cmath>
 
+#include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -28,12 +28,6 @@
 
 namespace flanmoe::train {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 void check_job(const Config& config, const Job& job) {
   if (job.out.empty()) fail(ErrorCode::InvalidArgument, "[train] no output folder");
