@@ -1,10 +1,9 @@
 #include "data/prefetch.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <chrono>
+
+#include "base/clock.h"
+#include "base/thread_priority.h"
 
 namespace flanmoe::data {
 
@@ -25,17 +24,13 @@ Prefetcher::~Prefetcher() {
 namespace {
 
 // The lowest: a compute thread that shares its core with this one would hold up all the others at
-// the end of every parallel loop, and while they wait for a batch the core is free anyway. On Linux
-// the priority is the thread's own. Where it cannot be set, batches are made all the same.
-void yield_to_compute() {
-  constexpr int kLowestPriority = 19;
-  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLowestPriority);
-}
+// the end of every parallel loop, and while they wait for a batch the core is free anyway.
+constexpr int kNice = 19;
 
 }  // namespace
 
 void Prefetcher::run() {
-  yield_to_compute();
+  lower_thread_priority(kNice);
   for (;;) {
     Item item;
     std::exception_ptr error;
@@ -58,14 +53,14 @@ void Prefetcher::run() {
 }
 
 Prefetcher::Item Prefetcher::next() {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return error_ || !items_.empty(); });
   if (items_.empty()) std::rethrow_exception(error_);
   Item item = std::move(items_.front());
   items_.pop_front();
   changed_.notify_all();
-  item.wait_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  item.wait_s = seconds_since(start);
   return item;
 }
 

@@ -1,18 +1,15 @@
 #include "train/checkpoints/background_thread.h"
 
-#include <sys/resource.h>
-
 #include <utility>
+
+#include "base/thread_priority.h"
 
 namespace flanmoe::train {
 namespace {
 
-// Of the calling thread alone; where the system refuses, it runs as any other. Not the lowest: on a
-// machine that others use too, training would wait long for a thread that hardly ever runs.
-void lower_priority() {
-  constexpr int kNice = 5;
-  (void)setpriority(PRIO_PROCESS, 0, kNice);
-}
+// Not the lowest: on a machine that others use too, training would wait long for a thread that
+// hardly ever runs.
+constexpr int kNice = 5;
 
 }  // namespace
 
@@ -26,7 +23,7 @@ BackgroundThread::~BackgroundThread() {
 }
 
 void BackgroundThread::run() {
-  lower_priority();
+  lower_thread_priority(kNice);
   std::unique_lock lock(mutex_);
   while (true) {
     changed_.wait(lock, [&] { return job_ || is_stopping_; });
