@@ -86,27 +86,9 @@ size_t read_some(int descriptor, const std::string& path, char* data, size_t siz
 }
 
 // False with errno set.
-bool write_all(int descriptor, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t count =
-        ::write(descriptor, content.data(), std::min<size_t>(content.size(), size_t{1} << 30));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return false;
-    content.remove_prefix(static_cast<size_t>(count));
-  }
-  return true;
-}
-
-// False with errno set; what cannot be synced (a pipe, some network file systems) counts as synced.
 bool sync_descriptor(int descriptor) {
   return fsync(descriptor) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP ||
          errno == EBADF;
-}
-
-void sync_path(const std::string& path) {
-  Descriptor descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (descriptor.get() < 0) return;  // written and closed, not readable: nothing more to ask for
-  if (!sync_descriptor(descriptor.get())) fail_io("sync", path, errno);
 }
 
 std::string parent_of(const std::string& path) {
@@ -120,10 +102,10 @@ void sync_tree(const std::string& folder) {
   for (; !error && it != end; it.increment(error)) {
     std::error_code ignored;
     const fs::file_status status = it->symlink_status(ignored);
-    if (fs::is_regular_file(status) || fs::is_directory(status)) sync_path(it->path().string());
+    if (fs::is_regular_file(status) || fs::is_directory(status)) sync_file(it->path().string());
   }
   if (error) fail_io("sync", folder, error.value());
-  sync_path(folder);
+  sync_file(folder);
 }
 
 // Where a link points to, so that replacing the target keeps the link and the disk it chose.
@@ -180,6 +162,23 @@ bool exchange_paths(const std::string& a, const std::string& b) {
 
 }  // namespace
 
+bool write_all(int descriptor, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t count =
+        ::write(descriptor, content.data(), std::min<size_t>(content.size(), size_t{1} << 30));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return false;
+    content.remove_prefix(static_cast<size_t>(count));
+  }
+  return true;
+}
+
+void sync_file(const std::string& path) {
+  Descriptor descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (descriptor.get() < 0) return;  // written and closed, not readable: nothing more to ask for
+  if (!sync_descriptor(descriptor.get())) fail_io("sync", path, errno);
+}
+
 std::string read_file(const std::string& path) {
   Descriptor descriptor(open_for_reading(path));
   struct stat status = {};
@@ -213,7 +212,7 @@ void write_file_atomically(const std::string& path, std::string_view content) {
     unlink(aside.c_str());
     fail_io("write", path, reason);
   }
-  sync_path(parent_of(target));
+  sync_file(parent_of(target));
 }
 
 AtomicFolder::AtomicFolder(std::string target)
@@ -236,7 +235,7 @@ void AtomicFolder::commit() {
   if (is_folder(target_)) {
     if (exchange_paths(aside_, target_)) {
       is_committed_ = true;
-      sync_path(parent_of(target_));
+      sync_file(parent_of(target_));
       remove_quietly(aside_);  // now the old one
       return;
     }
@@ -253,13 +252,13 @@ void AtomicFolder::commit() {
       fail_io("replace", target_, reason);
     }
     is_committed_ = true;
-    sync_path(parent_of(target_));
+    sync_file(parent_of(target_));
     remove_quietly(old);
     return;
   }
   if (rename(aside_.c_str(), target_.c_str()) != 0) fail_io("write", target_, errno);
   is_committed_ = true;
-  sync_path(parent_of(target_));
+  sync_file(parent_of(target_));
 }
 
 void recover_folder(const std::string& target) {
@@ -284,7 +283,7 @@ void recover_folder(const std::string& target) {
     });
     if (rename(olds.back().c_str(), real.c_str()) != 0) fail_io("bring back", real, errno);
     olds.pop_back();
-    sync_path(parent_of(real));
+    sync_file(parent_of(real));
   }
   for (const auto& path : olds) remove_quietly(path.string());
   for (const auto& path : asides) remove_quietly(path.string());

@@ -74,6 +74,12 @@ class LineReader {
   int64_t line_number_ = 0;
 };
 
+// All of it to a descriptor; false with errno set.
+bool write_all(int descriptor, std::string_view content);
+// What was written of a file or folder, by anyone, is on the disk when it returns; what cannot be
+// synced (a pipe, some network file systems) counts as synced, what cannot be read too. Throws Io.
+void sync_file(const std::string& path);
+
 // Sorted paths of the regular files below `folder`.
 std::vector<std::string> list_files(const std::string& folder);
 bool is_file(const std::string& path);

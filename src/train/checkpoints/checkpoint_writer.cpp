@@ -1,13 +1,8 @@
 #include "train/checkpoints/checkpoint_writer.h"
 
 #include <ATen/core/grad_mode.h>
-#include <fcntl.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <chrono>
-#include <cstring>
-
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -17,29 +12,12 @@
 namespace flanmoe::train {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 // By the names of parameters, sharing their memory.
 checkpoint::NamedTensors trained_tensors(const model::Model& model) {
   checkpoint::NamedTensors tensors;
   for (const nn::Parameter& parameter : model.parameters())
     if (parameter.tensor.requires_grad()) tensors[parameter.name] = parameter.tensor.detach();
   return tensors;
-}
-
-// A checkpoint counts the bytes of metrics.jsonl: they must be on the disk before it is, or it
-// could not be resumed from after a power failure.
-void sync_file(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  const bool is_synced = fsync(descriptor) == 0 || errno == EINVAL || errno == EROFS;
-  const int reason = errno;
-  close(descriptor);
-  if (!is_synced) fail(ErrorCode::Io, "cannot sync '{}': {}", path, std::strerror(reason));
 }
 
 }  // namespace
@@ -139,6 +117,7 @@ void CheckpointWriter::write(int64_t step, const std::string& trainer_json, int6
     writer.finish();
     hashes[model::kOptimizerFile] = writer.hash();
     write_file_atomically(folder + "/" + StageFolder::kTrainerFile, trainer_json);
+    // the checkpoint counts its bytes: without them it could not be resumed from
     sync_file(folder_.metrics_path());
     return hashes;
   });

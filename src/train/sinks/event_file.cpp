@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace flanmoe::train {
 namespace {
@@ -111,11 +112,7 @@ void EventFile::append(std::string_view event) {
   const std::string length = as_bytes(static_cast<uint64_t>(event.size()));
   const std::string record = length + as_bytes(masked_crc32c(length)) + std::string(event) +
                              as_bytes(masked_crc32c(event));
-  for (size_t done = 0; done < record.size();) {
-    const ssize_t count = ::write(descriptor_, record.data() + done, record.size() - done);
-    if (count < 0 && errno != EINTR) fail_io(path_, errno);
-    if (count > 0) done += static_cast<size_t>(count);
-  }
+  if (!write_all(descriptor_, record)) fail_io(path_, errno);
 }
 
 std::string EventFile::make_name(double wall_time_s) {
