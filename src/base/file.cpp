@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -160,6 +161,20 @@ bool exchange_paths(const std::string& a, const std::string& b) {
 #endif
 }
 
+// Of the process that holds a folder's lock.
+std::string describe_owner(int descriptor) {
+  char digits[16] = {};
+  const ssize_t size = pread(descriptor, digits, sizeof(digits) - 1, 0);
+  const std::string pid(digits, size > 0 ? static_cast<size_t>(size) : 0);
+  return pid.empty() ? "another process" : "process " + pid;
+}
+
+bool is_same_file(int descriptor, const std::string& path) {
+  struct stat held = {}, found = {};
+  return fstat(descriptor, &held) == 0 && stat(path.c_str(), &found) == 0 &&
+         held.st_dev == found.st_dev && held.st_ino == found.st_ino;
+}
+
 }  // namespace
 
 bool write_all(int descriptor, std::string_view content) {
@@ -177,6 +192,34 @@ void sync_file(const std::string& path) {
   Descriptor descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (descriptor.get() < 0) return;  // written and closed, not readable: nothing more to ask for
   if (!sync_descriptor(descriptor.get())) fail_io("sync", path, errno);
+}
+
+FolderLock::FolderLock(const std::string& folder)
+    : path_(without_trailing_slashes(folder) + "/.lock") {
+  make_folders(folder);
+  while (descriptor_ < 0) {
+    Descriptor descriptor(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+    if (descriptor.get() < 0) fail_io("write", path_, errno);
+    if (flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EINTR) continue;
+      if (errno != EWOULDBLOCK) return;
+      fail(ErrorCode::InvalidArgument,
+           "cannot write the folder '{}': {} is writing there; wait for it, or give another folder",
+           folder, describe_owner(descriptor.get()));
+    }
+    // who had the lock before may have removed the file since it was opened
+    if (!is_same_file(descriptor.get(), path_)) continue;
+    // for others' messages alone
+    if (ftruncate(descriptor.get(), 0) == 0)
+      (void)write_all(descriptor.get(), std::to_string(getpid()));
+    descriptor_ = descriptor.release();
+  }
+}
+
+FolderLock::~FolderLock() {
+  if (descriptor_ < 0) return;
+  unlink(path_.c_str());
+  ::close(descriptor_);
 }
 
 std::string read_file(const std::string& path) {

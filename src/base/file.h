@@ -80,6 +80,23 @@ bool write_all(int descriptor, std::string_view content);
 // synced (a pipe, some network file systems) counts as synced, what cannot be read too. Throws Io.
 void sync_file(const std::string& path);
 
+// While it lives, no other process (and no other lock of this one) writes the folder: an exclusive
+// lock on its file `.lock`, which the system releases when the process ends, however it ends. The
+// file has the number of the process and is removed. Where the file system has no locks, nothing is
+// locked.
+class FolderLock {
+ public:
+  // Makes the folder. Throws InvalidArgument where it is locked, naming it and the process; Io.
+  explicit FolderLock(const std::string& folder);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+};
+
 // Sorted paths of the regular files below `folder`.
 std::vector<std::string> list_files(const std::string& folder);
 bool is_file(const std::string& path);

@@ -178,7 +178,7 @@ RunResult run(const RunOptions& options) {
   const auto plan = make_plan(recipe);
   RunResult result;
   result.out = options.out.empty() ? "runs/" + recipe.name : options.out;
-  make_folders(result.out);
+  const FolderLock lock(result.out);
   save_run(result.out, recipe, options);
   Executor executor(options, recipe, result.out);
   for (const auto& planned : plan) {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/interrupt.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -357,6 +358,7 @@ Result train(model::LoadedModel& loaded, const Config& config, const Job& job) {
   check_job(config, job);
   check_parameter_dtype(*loaded.model, config);
   const Selection selection(loaded.model->parameters(), config);
+  const FolderLock lock(job.out);
   const StageFolder folder(job, make_identity(*loaded.model, config, job));
   if (job.resumes) {
     if (const auto finished = folder.load_finished(loaded)) {

@@ -28,6 +28,7 @@
 //   result.json              the Result, written at the end
 //   model/                   the finished model (a Hugging Face folder), written at the end; then
 //                            best/ and all checkpoints but those of keep_every are removed
+//   .lock                    while a process writes the folder (FolderLock)
 #pragma once
 
 #include <functional>
@@ -89,7 +90,7 @@ void validate(const Config& config, const std::string& path);
 // that says how to resume. A non-finite loss or gradient throws Error(NonFinite) with step and
 // parameter, or the step is skipped: noise and data of later steps are what they would have been.
 // Evaluations change nothing of the run's bytes. A killed process resumes to the same bytes (CPU,
-// same number of threads).
+// same number of threads). Throws InvalidArgument where another process is writing job.out.
 Result train(model::LoadedModel& loaded, const Config& config, const Job& job);
 
 }  // namespace flanmoe::train

@@ -7,6 +7,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <atomic>
+#include <thread>
+
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
 
@@ -503,6 +506,68 @@ TEST(MakeFolders, MakesParentsAndSaysWhyItCannot) {
                   "Not a directory");
   EXPECT_CONTAINS(error_of(ErrorCode::Io, [&] { make_folders(folder / "file"); }),
                   "Not a directory");
+}
+
+TEST(FolderLock, KeepsOthersOutWhileItLives) {
+  TemporaryFolder folder;
+  const std::string path = folder / "a/b";
+  {
+    const FolderLock lock(path);
+    const std::string message =
+        error_of(ErrorCode::InvalidArgument, [&] { const FolderLock second(path); });
+    EXPECT_CONTAINS(message, "'" + path + "'");
+    EXPECT_CONTAINS(message, "process " + std::to_string(getpid()) + " is writing");
+    const FolderLock beside(folder / "a");
+  }
+  EXPECT_TRUE(fs::is_empty(path));
+  const FolderLock again(path + "/");
+}
+
+// Killed at once: the file stays, the lock does not.
+TEST(FolderLock, GoesWithAProcessThatIsKilled) {
+  TemporaryFolder folder;
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const FolderLock lock(folder.path());
+    (void)!write(ready[1], "x", 1);
+    pause();
+    _exit(0);
+  }
+  char byte = 0;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  EXPECT_CONTAINS(
+      error_of(ErrorCode::InvalidArgument, [&] { const FolderLock lock(folder.path()); }),
+      "process " + std::to_string(child));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  close(ready[0]);
+  close(ready[1]);
+  EXPECT_TRUE(is_file(folder / ".lock"));
+  const FolderLock lock(folder.path());
+  EXPECT_EQ(read_file(folder / ".lock"), std::to_string(getpid()));
+}
+
+// One that has opened the file before it was removed must not believe that it holds the lock.
+TEST(FolderLock, OneAtATimeHoldsItWhereManyTry) {
+  TemporaryFolder folder;
+  std::atomic<int> num_holders{0}, num_taken{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&] {
+      while (num_taken < 200) {
+        try {
+          const FolderLock lock(folder.path());
+          EXPECT_EQ(++num_holders, 1);
+          ++num_taken;
+          --num_holders;
+        } catch (const Error& error) {
+          EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+        }
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
 }
 
 }  // namespace

@@ -505,5 +505,18 @@ TEST_F(Trainer, RefusesAConfigThatCannotBeRight) {
   EXPECT_FALSE(is_folder(folder_ / "out"));
 }
 
+TEST_F(Trainer, AnotherProcessKeepsItsFolder) {
+  const std::string out = folder_ / "out";
+  {
+    const FolderLock lock(out);
+    EXPECT_CONTAINS(error_of(ErrorCode::InvalidArgument, [&] { run(out, tiny_config()); }),
+                    "'" + out + "'");
+    EXPECT_CONTAINS(error_of(ErrorCode::InvalidArgument, [&] { resume(out, tiny_config()); }),
+                    "is writing there");
+  }
+  run(out, tiny_config());
+  EXPECT_FALSE(is_file(out + "/.lock"));
+}
+
 }  // namespace
 }  // namespace flanmoe::train
