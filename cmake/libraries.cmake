@@ -15,6 +15,16 @@ function(flanmoe_set_kernel_flags)
   endforeach()
 endfunction()
 
+# The class of ATen/record_function.h has a member more without NDEBUG, which the library, a release build, has not; libtorch's
+# other headers only assert more.
+function(flanmoe_set_record_function_flags)
+  foreach(source IN LISTS ARGN)
+    if(source MATCHES "/ops/(operator_profile|scope)\\.cpp$")
+      set_source_files_properties(${source} PROPERTIES COMPILE_DEFINITIONS "$<$<NOT:$<CONFIG:Release>>:NDEBUG>")
+    endif()
+  endforeach()
+endfunction()
+
 # A file goes into the program as read-only data: from flanmoe_NAME_begin to flanmoe_NAME_end.
 function(flanmoe_embed_file target name file)
   set(FLANMOE_EMBEDDED_NAME ${name})
@@ -73,6 +83,7 @@ function(flanmoe_add_libraries)
       set(visibility PUBLIC)
       target_link_libraries(${library} PRIVATE flanmoe_options)
       flanmoe_set_kernel_flags(${sources})
+      flanmoe_set_record_function_flags(${sources})
     else()
       add_library(${library} INTERFACE)
       set(visibility INTERFACE)

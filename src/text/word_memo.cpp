@@ -55,7 +55,7 @@ void WordMemo::keep(std::string_view word, const int32_t* ids, size_t num_ids) {
   if (word.empty() || word.size() > kMaxBytes || num_ids > kMaxIds) return;
   const Key key(word);
   uint64_t pairs[kIdWords] = {};
-  std::memcpy(pairs, ids, num_ids * sizeof(int32_t));
+  if (num_ids > 0) std::memcpy(pairs, ids, num_ids * sizeof(int32_t));
   Slot& slot = slots_[key.hash % kNumSlots];
   uint64_t state = slot.state.load(std::memory_order_relaxed);
   const uint64_t version = state / kVersion;
