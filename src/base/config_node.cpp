@@ -385,4 +385,25 @@ Json to_json(const ConfigNode& node) {
   return nullptr;
 }
 
+ConfigNode from_json(const Json& json, const std::string& where) {
+  ConfigNode node;
+  node.where = where;
+  if (json.is_object()) {
+    for (const auto& [key, value] : json.items())
+      node.entries.emplace_back(key, from_json(value, where));
+  } else if (json.is_array()) {
+    node.kind = ConfigNode::Kind::Array;
+    for (const auto& value : json) node.elements.push_back(from_json(value, where));
+  } else if (json.is_boolean()) {
+    node = ConfigNode::make_boolean(json.get<bool>(), where);
+  } else if (json.is_number_integer()) {
+    node = ConfigNode::make_integer(json.get<int64_t>(), where);
+  } else if (json.is_number()) {
+    node = ConfigNode::make_float(json.get<double>(), where);
+  } else {
+    node = ConfigNode::make_string(json.is_string() ? json.get<std::string>() : json.dump(), where);
+  }
+  return node;
+}
+
 }  // namespace flanmoe

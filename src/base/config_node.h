@@ -57,5 +57,7 @@ void apply_override(ConfigNode& root, const std::string& assignment);
 
 std::string to_toml(const ConfigNode& node);
 Json to_json(const ConfigNode& node);
+// null becomes the text "null"; `where` is that of every node.
+ConfigNode from_json(const Json& json, const std::string& where);
 
 }  // namespace flanmoe

@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "base/json_fwd.h"
+#include "base/hash.h"
 #include "checkpoint/named_tensors.h"
 #include "model/model.h"
 #include "peft/adapter.h"
@@ -24,12 +24,25 @@ struct AdapterBase {
   std::string hash;  // base_hash() of it; "": not known
 };
 
-// Of a model folder's config and weights: the same whatever the files' names, shards and
-// formatting; another dtype is another hash. Reads the weights once. Throws as load_model().
+// Of a model's config and weights: the same whatever the files' names, shards and formatting;
+// another dtype is another hash.
+class BaseHasher {
+ public:
+  void add(const ModelConfig& config);
+  // In the order of ModelReader::read_all().
+  void add(const std::string& disk_name, const at::Tensor& values);
+  std::string hex() const { return hasher_.hex(); }
+
+ private:
+  Hasher hasher_;
+};
+// Reads the weights once. Throws as load_model().
 std::string base_hash(const std::string& folder);
 
 // Has a folder an adapter_config.json and no config.json?
 bool is_adapter_folder(const std::string& folder);
+// Throws NotFound unless it has both files.
+void check_adapter_folder(const std::string& folder);
 
 // What an adapter folder says of its base: `path` a folder that exists (that of
 // base_model_name_or_path, absolute or from the adapter's folder or the working folder; the one it
@@ -53,7 +66,8 @@ void save_adapter(const std::string& folder, const peft::Adapter& adapter, const
                   const AdapterBase& base);
 
 // The adapter's config alone, for a model with these sites. Throws Unsupported naming a key of
-// adapter_config.json that we cannot express, InvalidConfig on one that is wrong.
+// adapter_config.json that we cannot express, InvalidConfig on one that is wrong, ShapeMismatch
+// where it acts on modules that the model has not.
 peft::Config load_adapter_config(const std::string& folder, const nn::Sites& sites);
 
 struct AdapterLoadOptions {

@@ -79,27 +79,6 @@ std::vector<int64_t> switch_sparse_layers(int64_t num_layers, int64_t num_sparse
   return layers;
 }
 
-ConfigNode to_node(const Json& json, const std::string& where) {
-  ConfigNode node;
-  node.where = where;
-  if (json.is_object()) {
-    for (const auto& [key, value] : json.items())
-      node.entries.emplace_back(key, to_node(value, where));
-  } else if (json.is_array()) {
-    node.kind = ConfigNode::Kind::Array;
-    for (const auto& value : json) node.elements.push_back(to_node(value, where));
-  } else if (json.is_boolean()) {
-    node = ConfigNode::make_boolean(json.get<bool>(), where);
-  } else if (json.is_number_integer()) {
-    node = ConfigNode::make_integer(json.get<int64_t>(), where);
-  } else if (json.is_number()) {
-    node = ConfigNode::make_float(json.get<double>(), where);
-  } else {
-    node = ConfigNode::make_string(json.is_string() ? json.get<std::string>() : json.dump(), where);
-  }
-  return node;
-}
-
 struct OwnConfig {
   moe::Config moe, decoder_moe;
   std::vector<int64_t> encoder_sparse_layers, decoder_sparse_layers;
@@ -174,7 +153,7 @@ ModelConfig parse_hf_config(const Json& json, const std::string& where) {
 
   if (reader.has(kOwnKey)) {
     OwnConfig own;
-    parse_config(to_node(json[kOwnKey], where), kOwnKey, own);
+    parse_config(from_json(json[kOwnKey], where), kOwnKey, own);
     config.moe = own.moe;
     config.decoder_moe = own.decoder_moe;
     config.encoder_sparse_layers = own.encoder_sparse_layers;

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "model/adapter_folder.h"
 #include "model/modeling_file.h"
 #include "model/name_table.h"
 
@@ -74,6 +75,11 @@ std::string config_path(const std::string& folder) {
 
 Json load_config_json(const std::string& folder) {
   if (!is_folder(folder)) fail(ErrorCode::NotFound, "[model] there is no folder '{}'", folder);
+  if (is_adapter_folder(folder))
+    fail(ErrorCode::Unsupported,
+         "[model] '{}' is an adapter's folder, expected that of a whole model ('flanmoe merge' "
+         "makes one of a LoRA, (IA)3 or norm adapter)",
+         folder);
   return load_json(config_path(folder));
 }
 
@@ -100,6 +106,7 @@ ModelConfig settle_tying(ModelConfig config, const Json& json,
 }  // namespace
 
 ModelConfig load_model_config(const std::string& folder) {
+  if (is_adapter_folder(folder)) return load_model_config(find_adapter_base(folder).path);
   return parse_hf_config(load_config_json(folder), config_path(folder));
 }
 
@@ -153,30 +160,76 @@ std::shared_ptr<const text::Tokenizer> ModelReader::load_tokenizer() const {
   return std::make_shared<text::Tokenizer>(text::Tokenizer::load(folder_));
 }
 
-LoadedModel load_model(const std::string& folder, at::ScalarType dtype, const at::Device& device) {
-  const at::NoGradGuard no_grad;
+void ModelReader::read_all(
+    const std::function<void(const DiskTensor&, const at::Tensor&)>& visit) const {
+  for (const DiskTensor& tensor : list_disk_tensors(describe_parameters(config_), config_))
+    visit(tensor, read(tensor.name));
+}
+
+namespace {
+
+LoadedModel load_base(const std::string& folder, at::ScalarType dtype, const at::Device& device,
+                      BaseHasher* hasher) {
   const ModelReader reader(folder);
   LoadedModel loaded;
-  loaded.folder = folder;
+  loaded.folder = loaded.base_folder = folder;
   loaded.model = std::make_unique<Model>(reader.config(), std::nullopt, dtype, device);
   const nn::Parameters& parameters = loaded.model->parameters();
-  for (const DiskTensor& tensor : list_disk_tensors(parameters, reader.config())) {
+  if (hasher) hasher->add(reader.config());
+  reader.read_all([&](const DiskTensor& tensor, const at::Tensor& values) {
+    if (hasher) hasher->add(tensor.name, values);
     const nn::Parameter& parameter = parameters[tensor.parameter];
-    part_on_disk(parameter.tensor.detach(), parameter, tensor).copy_(reader.read(tensor.name));
-  }
+    part_on_disk(parameter.tensor.detach(), parameter, tensor).copy_(values);
+  });
   loaded.tokenizer = reader.load_tokenizer();
   return loaded;
 }
 
+// Where the weights of what `folder` is are.
+std::string find_base_folder(const std::string& folder, const LoadOptions& options) {
+  if (!is_adapter_folder(folder)) return folder;
+  return options.base.empty() ? find_adapter_base(folder).path : options.base;
+}
+
+}  // namespace
+
+LoadedModel load_model(const std::string& folder, at::ScalarType dtype, const at::Device& device,
+                       const LoadOptions& options) {
+  const at::NoGradGuard no_grad;
+  const bool is_adapter = is_adapter_folder(folder);
+  if (!options.base.empty() && !is_adapter)
+    fail(ErrorCode::InvalidArgument,
+         "[model] a base is given ('{}'), but '{}' is no adapter's folder", options.base, folder);
+  std::vector<NamedAdapter> adapters = options.adapters;
+  if (is_adapter) adapters.insert(adapters.begin(), {"default", folder});
+  for (const NamedAdapter& adapter : adapters) check_adapter_folder(adapter.folder);
+
+  BaseHasher hasher;
+  LoadedModel loaded = load_base(find_base_folder(folder, options), dtype, device,
+                                 adapters.empty() ? nullptr : &hasher);
+  loaded.folder = folder;
+  AdapterLoadOptions load_options;
+  load_options.ignores_base_hash = options.ignores_base_hash;
+  if (!adapters.empty()) load_options.base_hash = hasher.hex();
+  for (const NamedAdapter& adapter : adapters) {
+    const int64_t number = loaded.model->attach(
+        load_adapter(adapter.folder, adapter.name, *loaded.model, load_options));
+    if (&adapter == &adapters.front() && (is_adapter || adapters.size() == 1))
+      loaded.model->activate(number);
+  }
+  return loaded;
+}
+
 LoadedModel load_model_with_tokenizer(const std::string& folder, at::ScalarType dtype,
-                                      const at::Device& device) {
-  if (is_folder(folder) && !is_file(folder + "/spiece.model"))
+                                      const at::Device& device, const LoadOptions& options) {
+  const std::string base = find_base_folder(folder, options);
+  if (is_folder(base) && !is_file(base + "/spiece.model"))
     fail(ErrorCode::NotFound, "[model] '{}' has no tokenizer: expected a file spiece.model in it",
-         folder);
-  LoadedModel loaded = load_model(folder, dtype, device);
+         base);
+  LoadedModel loaded = load_model(folder, dtype, device, options);
   if (loaded.tokenizer->size() > loaded.model->config().vocab_size)
     fail(ErrorCode::ShapeMismatch,
-         "[model] '{}': the tokenizer has {} ids but the model only {} rows", folder,
+         "[model] '{}': the tokenizer has {} ids but the model only {} rows", base,
          loaded.tokenizer->size(), loaded.model->config().vocab_size);
   return loaded;
 }

@@ -5,10 +5,12 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "checkpoint/named_tensors.h"
 #include "checkpoint/tensor_reader.h"
 #include "model/model.h"
+#include "model/name_table.h"
 #include "text/tokenizer.h"
 
 namespace flanmoe::model {
@@ -18,7 +20,8 @@ namespace flanmoe::model {
 struct LoadedModel {
   std::unique_ptr<Model> model;
   std::shared_ptr<const text::Tokenizer> tokenizer;
-  std::string folder;
+  std::string folder;       // as it was given
+  std::string base_folder;  // where the weights are: not `folder` where that is an adapter's
 };
 
 // A model folder whose weights are read one tensor at a time. Opening it is as strict as
@@ -35,6 +38,9 @@ class ModelReader {
   at::Tensor read_elements(const std::string& disk_name, int64_t first, int64_t count) const;
   // Null where the folder has no spiece.model.
   std::shared_ptr<const text::Tokenizer> load_tokenizer() const;
+  // Every tensor in the file's dtype, in one order whatever the files.
+  void read_all(
+      const std::function<void(const DiskTensor& tensor, const at::Tensor& values)>& visit) const;
 
  private:
   ModelReader(const std::string& folder, const Json& json);
@@ -45,16 +51,29 @@ class ModelReader {
   std::map<std::string, std::string> file_names_;  // by disk name
 };
 
+struct NamedAdapter {
+  std::string name, folder;
+};
+struct LoadOptions {
+  std::string base;                // of an adapter folder: this model folder, not the one it names
+  bool ignores_base_hash = false;  // an adapter made for a base of another hash is a warning only
+  std::vector<NamedAdapter> adapters;  // attached too; if it is one alone, it is activated
+};
+
 // Strict both ways: a tensor nobody used and a parameter nobody filled are errors that list them
 // (tied copies excepted); a shape that does not fit is a ShapeMismatch naming both shapes. Foreign
 // names (Switch's per-expert tensors, v1.0's wi) go through the name table.
+//
+// An adapter folder (adapter_folder.h) is its base with the adapter attached as "default" and
+// activated; the tokenizer is the base's.
 LoadedModel load_model(const std::string& folder, at::ScalarType dtype = at::kFloat,
-                       const at::Device& device = at::kCPU);
-// The config alone.
+                       const at::Device& device = at::kCPU, const LoadOptions& options = {});
+// The config alone; of an adapter folder that of its base.
 ModelConfig load_model_config(const std::string& folder);
 // As load_model, or throws NotFound naming the folder and spiece.model where there is no tokenizer.
 LoadedModel load_model_with_tokenizer(const std::string& folder, at::ScalarType dtype = at::kFloat,
-                                      const at::Device& device = at::kCPU);
+                                      const at::Device& device = at::kCPU,
+                                      const LoadOptions& options = {});
 
 // Optimizer state that a training stage may leave beside the weights; nothing else reads it.
 constexpr const char* kOptimizerFile = "optimizer.safetensors";

@@ -43,7 +43,7 @@ Adapter::Adapter(std::string name, const Config& config, const nn::Sites& sites,
               .dtype(like.defined() && like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)
               .device(like.defined() ? like.device() : sites.front().weight.device());
       Made made = kind.make(component, *site, {options, key.fold(static_cast<uint64_t>(i))});
-      parts_.push_back({site->name, made.delta, made.flops_per_token});
+      parts_.push_back({i, site->name, made.parameters, made.delta, made.flops_per_token});
       for (nn::Parameter& parameter : made.parameters) {
         const bool is_there =
             std::any_of(parameters_.begin(), parameters_.end(),

@@ -26,6 +26,15 @@ class Adapter {
   const Config& config() const { return config_; }
   // Named SITE.PART: "encoder.block.0.layer.0.SelfAttention.k.lora_A.weight"; tagged as adapter.
   const nn::Parameters& parameters() const { return parameters_; }
+  // What one component does at one site, in the order of components, then of sites.
+  struct Part {
+    size_t component = 0;  // index into config().components
+    std::string site;
+    nn::Parameters parameters;
+    std::shared_ptr<const nn::Delta> delta;
+    double flops_per_token = 0;
+  };
+  const std::vector<Part>& parts() const { return parts_; }
   // Multiply-adds times two that it adds to a token of the encoder, or of the decoder.
   double flops_per_token(bool is_decoder) const;
 
@@ -34,11 +43,6 @@ class Adapter {
   static void detach(const nn::Sites& sites, int64_t number);
 
  private:
-  struct Part {
-    std::string site;
-    std::shared_ptr<const nn::Delta> delta;
-    double flops_per_token = 0;
-  };
   std::string name_;
   Config config_;
   nn::Parameters parameters_;
