@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "common.h"
 #include "eval/evaluate.h"
+#include "model_options.h"
 #include "verbs.h"
 
 namespace flanmoe::apps {
@@ -11,12 +12,13 @@ namespace flanmoe::apps {
 Verb add_eval(Options options) {
   struct State {
     Common common;
-    std::string model, suite, data, out;
+    ModelOptions model;
+    std::string suite, data, out;
     int64_t num_examples = 100;
     eval::Config config;
   };
   auto state = std::make_shared<State>();
-  options.positional("MODEL", state->model, "model folder");
+  state->model.add_to(options);
   options.option(
       "suite", state->suite,
       "builtin:seen, builtin:unseen-templates, builtin:held-out, builtin:easy-seen, ..., "
@@ -39,8 +41,7 @@ Verb add_eval(Options options) {
         eval::open_suite(state->data.empty() ? state->suite : state->data,
                          static_cast<uint64_t>(state->config.seed), state->num_examples);
     if (!state->data.empty() && !state->suite.empty()) suite.name = state->suite;
-    const model::LoadedModel loaded = model::load_model_with_tokenizer(
-        state->model, state->common.scalar_type(), state->common.torch_device());
+    const model::LoadedModel loaded = state->model.load_with_tokenizer(state->common);
     const eval::SuiteResult result =
         eval::evaluate(loaded, suite, state->config, state->common.scalar_type());
     const Json json = eval::to_json(result, state->config);

@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "common.h"
 #include "data/jsonl.h"
-#include "model/folder.h"
+#include "model_options.h"
 #include "verbs.h"
 
 namespace flanmoe::apps {
@@ -14,12 +14,13 @@ namespace flanmoe::apps {
 Verb add_generate(Options options) {
   struct State {
     Common common;
-    std::string model, input = "-";
+    ModelOptions model;
+    std::string input = "-";
     int64_t input_length = 0, max_batch_tokens = 8192;
     generate::Config config;
   };
   auto state = std::make_shared<State>();
-  options.positional("MODEL", state->model, "model folder");
+  state->model.add_to(options, /*has_adapters=*/true);
   options.option("input", state->input,
                  "JSONL with inputs, or plain text, one prompt a line; - is standard input");
   options.option("input-length", state->input_length, "cut inputs to so many tokens; 0: no limit");
@@ -40,23 +41,29 @@ Verb add_generate(Options options) {
     if (state->config.max_new_tokens < 1)
       fail(ErrorCode::InvalidArgument, "[--max-new-tokens] expected at least 1, found {}",
            state->config.max_new_tokens);
-    const model::LoadedModel loaded = model::load_model_with_tokenizer(
-        state->model, state->common.scalar_type(), state->common.torch_device());
+    const model::LoadedModel loaded = state->model.load_with_tokenizer(state->common);
     bool writes_json = state->common.is_json;
     std::vector<std::vector<int32_t>> prompts;
+    std::vector<int64_t> adapters;  // of prompts
+    const int64_t usual = loaded.model->active_adapter().value_or(-1);
     LineReader reader(state->input);
     for (std::string line; reader.next(line);) {
       if (line.find_first_not_of(" \t") == std::string::npos) continue;
       if (line[line.find_first_not_of(" \t")] == '{') {
         writes_json = true;
-        line = data::parse_example(parse_json(line, reader.where()), reader.where(),
-                                   /*requires_targets=*/false)
-                   .inputs;
+        data::Example example = data::parse_example(parse_json(line, reader.where()),
+                                                    reader.where(), /*requires_targets=*/false);
+        adapters.push_back(
+            find_adapter(*loaded.model, example.adapter, reader.where()).value_or(usual));
+        line = std::move(example.inputs);
+      } else {
+        adapters.push_back(usual);
       }
       prompts.push_back(loaded.tokenizer->encode_with_eos(line, state->input_length));
     }
-    const auto results = generate::generate(*loaded.model, prompts, state->config,
-                                            state->common.scalar_type(), state->max_batch_tokens);
+    const auto results =
+        generate::generate(*loaded.model, prompts, state->config, state->common.scalar_type(),
+                           state->max_batch_tokens, "", adapters);
     const auto to_json = [&](const generate::Hypothesis& hypothesis) {
       return Json{{"output", loaded.tokenizer->decode(hypothesis.token_ids)},
                   {"token_ids", hypothesis.token_ids},

@@ -25,6 +25,7 @@ constexpr VerbEntry kVerbs[] = {
     {"run", "every stage of a recipe, then the report", add_run},
     {"upcycle", "dense model -> mixture of experts", add_upcycle},
     {"average", "checkpoints of one model -> their mean", add_average},
+    {"merge", "LoRA, (IA)3 or norm adapter -> whole model", add_merge},
     {"train", "one training stage", add_train},
     {"replay", "a training step that was not finite, once more", add_replay},
     {"data", "look at tasks, templates, mixtures and packing", add_data},

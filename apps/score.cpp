@@ -4,7 +4,7 @@
 #include "common.h"
 #include "data/jsonl.h"
 #include "eval/scoring.h"
-#include "model/folder.h"
+#include "model_options.h"
 #include "verbs.h"
 
 namespace flanmoe::apps {
@@ -12,11 +12,12 @@ namespace flanmoe::apps {
 Verb add_score(Options options) {
   struct State {
     Common common;
-    std::string model, input = "-";
+    ModelOptions model;
+    std::string input = "-";
     int64_t input_length = 0, max_batch_tokens = 8192;
   };
   auto state = std::make_shared<State>();
-  options.positional("MODEL", state->model, "model folder");
+  state->model.add_to(options, /*has_adapters=*/true);
   options.option("input", state->input,
                  "JSONL with inputs and targets, or inputs and choices; - is standard input");
   options.option("input-length", state->input_length, "cut inputs to so many tokens; 0: no limit");
@@ -24,11 +25,13 @@ Verb add_score(Options options) {
   state->common.add_to(options, false);
   options.footer(
       "Example:\n  echo '{\"inputs\": \"2 + 2 =\", \"choices\": [\"4\", \"5\"], \"targets\": "
-      "\"4\"}' | flanmoe score flan-t5-small");
+      "\"4\"}' | flanmoe score flan-t5-small\n"
+      "  flanmoe score flan-t5-small --adapter a=runs/a/adapter --adapter b=runs/b/adapter --input "
+      "lines.jsonl\n"
+      "A line chooses with \"adapter\": \"a\"; \"\" is the base alone.");
   return [state] {
     state->common.apply();
-    const model::LoadedModel loaded = model::load_model_with_tokenizer(
-        state->model, state->common.scalar_type(), state->common.torch_device());
+    const model::LoadedModel loaded = state->model.load_with_tokenizer(state->common);
     std::vector<data::Example> examples;
     std::vector<eval::Query> queries;
     data::for_each_example(
@@ -37,6 +40,8 @@ Verb add_score(Options options) {
           if (example.targets.empty() && example.choices.empty())
             fail(ErrorCode::InvalidArgument, "{}: expected 'targets' or 'choices'", example.where);
           eval::Query query;
+          query.adapter = find_adapter(*loaded.model, example.adapter, example.where);
+          query.adapter = find_adapter(*loaded.model, example.adapter, example.where);
           query.input_ids = loaded.tokenizer->encode_with_eos(example.inputs, state->input_length);
           if (example.choices.empty())
             query.target_ids.push_back(loaded.tokenizer->encode_with_eos(example.targets));

@@ -12,6 +12,7 @@ using Verb = std::function<void()>;
 Verb add_run(Options options);
 Verb add_upcycle(Options options);
 Verb add_average(Options options);
+Verb add_merge(Options options);
 Verb add_train(Options options);
 Verb add_replay(Options options);
 Verb add_data(Options options);

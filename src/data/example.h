@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct Example {
   std::string rationale;                // a worked solution, chain of thought or explanation; or ""
   Json fields = Json::object();         // raw columns of any JSON type, for templates
   std::string template_name;
+  std::optional<std::string>
+      adapter;        // by whose weights it is computed; "": the base model's alone
   std::string where;  // "file.jsonl:12", for messages
 };
 

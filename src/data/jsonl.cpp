@@ -97,6 +97,7 @@ Example parse_example(const Json& line, const std::string& where, bool requires_
   example.lang = read_text(line, "lang", where);
   example.rationale = read_text(line, "rationale", where);
   example.template_name = read_text(line, "template", where);
+  if (find(line, "adapter")) example.adapter = read_text(line, "adapter", where);
   example.choices = read_texts(line, "choices", where);
   example.references = read_texts(line, "references", where);
   if (const Json* answer = find(line, "answer_index")) {
@@ -150,6 +151,7 @@ Json to_json(const Example& example) {
   if (!example.rationale.empty()) line["rationale"] = example.rationale;
   if (!example.fields.empty()) line["fields"] = example.fields;
   if (!example.template_name.empty()) line["template"] = example.template_name;
+  if (example.adapter) line["adapter"] = *example.adapter;
   if (!example.cluster.empty()) line["cluster"] = example.cluster;
   if (!example.split.empty()) line["split"] = example.split;
   if (!example.lang.empty()) line["lang"] = example.lang;

@@ -91,6 +91,14 @@ void score_batch(const model::Model& model, const std::vector<Query>& queries,
   PaddedRows padded =
       generate::pad_rows(inputs, model.config().pad_token_id, row_keys, model.device());
   nn::TokenLayout layout = std::move(padded.layout);
+  const bool is_chosen = std::any_of(
+      batch.begin(), batch.end(), [&](size_t query) { return queries[query].adapter.has_value(); });
+  if (is_chosen) {
+    context.adapter_of_row.emplace();
+    for (size_t query : batch)
+      context.adapter_of_row->push_back(
+          queries[query].adapter.value_or(model.active_adapter().value_or(-1)));
+  }
   const at::Tensor encoded_BLD = model.encode(padded.ids_BL, layout, context);
 
   const int64_t num_layers = model.config().num_decoder_layers;
@@ -112,6 +120,9 @@ void score_batch(const model::Model& model, const std::vector<Query>& queries,
         cache.layer(i).cross_value_BKHd = first.layer(i).cross_value_BKHd.narrow(0, 0, num_rows);
       }
       if (num_rows < layout.num_rows) {
+        if (is_chosen) context.adapter_of_row->resize(targets.size());
+        if (context.sentence_vectors_BSD.defined())
+          context.sentence_vectors_BSD = context.sentence_vectors_BSD.narrow(0, 0, num_rows);
         row_keys.resize(targets.size());
         layout = nn::make_layout(
             num_rows, layout.length,

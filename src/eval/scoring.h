@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct Score {
 struct Query {
   std::vector<int32_t> input_ids;                // with </s>
   std::vector<std::vector<int32_t>> target_ids;  // one or more (answer choices), each with </s>
+  std::optional<int64_t>
+      adapter;  // by its number in the model, -1 the base alone; none: the active
 };
 
 // One list a query, one Score a target. The encoder runs once a query however many targets it has.

@@ -117,14 +117,15 @@ void advance(Search& search, const TopTokens& top, const Config& config, int64_t
 
 std::vector<std::vector<Hypothesis>> search_beams(const model::Model& model,
                                                   const TokenRows& prompts, const Config& config,
-                                                  at::ScalarType compute_dtype) {
+                                                  at::ScalarType compute_dtype,
+                                                  const std::vector<int64_t>& adapter_of_prompt) {
   const auto num_candidates = static_cast<size_t>(2 * config.num_beams);
   if (static_cast<int64_t>(num_candidates) > model.config().vocab_size)
     fail(ErrorCode::InvalidArgument,
          "[generate] num_beams is {}, expected at most half of the {} tokens of the vocabulary",
          config.num_beams, model.config().vocab_size);
   const at::NoGradGuard no_grad;
-  Decoder decoder(model, prompts, config.max_new_tokens, compute_dtype);
+  Decoder decoder(model, prompts, config.max_new_tokens, compute_dtype, adapter_of_prompt);
   std::vector<std::vector<Hypothesis>> result(prompts.size());
   std::vector<Search> searches(prompts.size());
   for (size_t i = 0; i < prompts.size(); ++i) {

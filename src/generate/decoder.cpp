@@ -7,10 +7,11 @@
 namespace flanmoe::generate {
 
 Decoder::Decoder(const model::Model& model, const TokenRows& prompts, int64_t max_new_tokens,
-                 at::ScalarType compute_dtype)
+                 at::ScalarType compute_dtype, const std::vector<int64_t>& adapter_of_prompt)
     : model_(model), cache_(model.config().num_decoder_layers, max_new_tokens) {
   const at::NoGradGuard no_grad;
   context_.compute_dtype = compute_dtype;
+  if (!adapter_of_prompt.empty()) context_.adapter_of_row = adapter_of_prompt;
   for (const auto* prompt : prompts) row_keys_.push_back(row_key(*prompt));
   PaddedRows padded = pad_rows(prompts, model.config().pad_token_id, row_keys_, model.device());
   encoder_layout_ = std::move(padded.layout);
@@ -39,14 +40,20 @@ void Decoder::select_rows(const std::vector<int64_t>& row_index) {
 
   const at::NoGradGuard no_grad;
   std::vector<uint64_t> keys;
+  std::vector<int64_t> adapters;
   bool is_layout_same = static_cast<int64_t>(row_index.size()) == num_rows();
   for (size_t i = 0; i < row_index.size(); ++i) {
     keys.push_back(row_keys_.at(static_cast<size_t>(row_index[i])));
     is_layout_same = is_layout_same && keys.back() == row_keys_[i];
+    if (context_.adapter_of_row)
+      adapters.push_back(context_.adapter_of_row->at(static_cast<size_t>(row_index[i])));
   }
   row_keys_ = std::move(keys);
+  if (context_.adapter_of_row) context_.adapter_of_row = std::move(adapters);
   const at::Tensor index = to_tensor(row_index, {num_rows()}, model_.device());
   if (encoded_.defined()) encoded_ = encoded_.index_select(0, index);
+  if (context_.sentence_vectors_BSD.defined())
+    context_.sentence_vectors_BSD = context_.sentence_vectors_BSD.index_select(0, index);
   cache_.select_rows(index);
   // Beams that change places inside one prompt look at the same encoder row.
   if (!is_layout_same) encoder_layout_ = generate::select_rows(encoder_layout_, index, row_keys_);

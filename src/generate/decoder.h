@@ -15,9 +15,9 @@ namespace flanmoe::generate {
 
 class Decoder {
  public:
-  // One row a prompt, ids with </s>.
+  // One row a prompt, ids with </s>. `adapter_of_prompt` as generate() has it.
   Decoder(const model::Model& model, const TokenRows& prompts, int64_t max_new_tokens,
-          at::ScalarType compute_dtype);
+          at::ScalarType compute_dtype, const std::vector<int64_t>& adapter_of_prompt = {});
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 

@@ -41,8 +41,12 @@ std::vector<std::vector<Hypothesis>> generate(const model::Model& model,
                                               const std::vector<std::vector<int32_t>>& prompts,
                                               const Config& config, at::ScalarType compute_dtype,
                                               int64_t max_batch_tokens,
-                                              const std::string& progress_label) {
+                                              const std::string& progress_label,
+                                              const std::vector<int64_t>& adapter_of_prompt) {
   check(config, max_batch_tokens);
+  if (!adapter_of_prompt.empty() && adapter_of_prompt.size() != prompts.size())
+    fail(ErrorCode::InvalidArgument, "[generate] adapters of {} prompts for {} prompts",
+         adapter_of_prompt.size(), prompts.size());
   check_rows(prompts, model.config().vocab_size, "generate", "prompt");
   std::vector<int64_t> lengths;
   for (const auto& prompt : prompts) lengths.push_back(static_cast<int64_t>(prompt.size()));
@@ -55,9 +59,13 @@ std::vector<std::vector<Hypothesis>> generate(const model::Model& model,
   int64_t num_done = 0;
   for (const std::vector<size_t>& batch : plan_batches(lengths, max_batch_tokens, max_rows)) {
     TokenRows rows;
-    for (size_t i : batch) rows.push_back(&prompts[i]);
-    auto hypotheses = config.num_beams == 1 ? search_greedily(model, rows, config, compute_dtype)
-                                            : search_beams(model, rows, config, compute_dtype);
+    std::vector<int64_t> adapters;
+    for (size_t i : batch) {
+      rows.push_back(&prompts[i]);
+      if (!adapter_of_prompt.empty()) adapters.push_back(adapter_of_prompt[i]);
+    }
+    const auto search = config.num_beams == 1 ? search_greedily : search_beams;
+    auto hypotheses = search(model, rows, config, compute_dtype, adapters);
     for (size_t i = 0; i < batch.size(); ++i) result[batch[i]] = std::move(hypotheses[i]);
     num_done += static_cast<int64_t>(batch.size());
     progress.update(num_done);

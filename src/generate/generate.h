@@ -36,10 +36,14 @@ struct Hypothesis {
 // and batched so that a batch holds at most `max_batch_tokens` padded input tokens; results come in
 // the order of the prompts and do not depend on the batching. Beam search follows the rules of
 // transformers (shared golden README, "Generation").
+//
+// `adapter_of_prompt`: by its number in the model, -1 the base alone; empty: all use the model's
+// active one.
 std::vector<std::vector<Hypothesis>> generate(const model::Model& model,
                                               const std::vector<std::vector<int32_t>>& prompts,
                                               const Config& config, at::ScalarType compute_dtype,
                                               int64_t max_batch_tokens = 8192,
-                                              const std::string& progress_label = {});
+                                              const std::string& progress_label = {},
+                                              const std::vector<int64_t>& adapter_of_prompt = {});
 
 }  // namespace flanmoe::generate

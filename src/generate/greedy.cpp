@@ -11,11 +11,11 @@
 
 namespace flanmoe::generate {
 
-std::vector<std::vector<Hypothesis>> search_greedily(const model::Model& model,
-                                                     const TokenRows& prompts, const Config& config,
-                                                     at::ScalarType compute_dtype) {
+std::vector<std::vector<Hypothesis>> search_greedily(
+    const model::Model& model, const TokenRows& prompts, const Config& config,
+    at::ScalarType compute_dtype, const std::vector<int64_t>& adapter_of_prompt) {
   const at::NoGradGuard no_grad;
-  Decoder decoder(model, prompts, config.max_new_tokens, compute_dtype);
+  Decoder decoder(model, prompts, config.max_new_tokens, compute_dtype, adapter_of_prompt);
   std::vector<std::vector<Hypothesis>> result(prompts.size(), std::vector<Hypothesis>(1));
   std::vector<size_t> prompt_of_row(prompts.size());
   for (size_t i = 0; i < prompts.size(); ++i) prompt_of_row[i] = i;

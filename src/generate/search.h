@@ -1,5 +1,5 @@
 // The searches behind generate(): each takes one batch of prompts and gives every prompt its
-// hypotheses, best first.
+// hypotheses, best first. `adapter_of_prompt` as generate() has it.
 #pragma once
 
 #include <vector>
@@ -12,7 +12,8 @@ namespace flanmoe::generate {
 // The most likely token at every step; of equal ones the lowest id. One hypothesis a prompt.
 std::vector<std::vector<Hypothesis>> search_greedily(const model::Model& model,
                                                      const TokenRows& prompts, const Config& config,
-                                                     at::ScalarType compute_dtype);
+                                                     at::ScalarType compute_dtype,
+                                                     const std::vector<int64_t>& adapter_of_prompt);
 
 // Beam search as `transformers` does it. A step takes the 2 * num_beams best continuations of a
 // prompt by summed log-likelihood (the first step: of one beam). One that ends in </s>, or any at
@@ -23,7 +24,8 @@ std::vector<std::vector<Hypothesis>> search_greedily(const model::Model& model,
 // limit. Equal continuations go by beam, then by token id.
 std::vector<std::vector<Hypothesis>> search_beams(const model::Model& model,
                                                   const TokenRows& prompts, const Config& config,
-                                                  at::ScalarType compute_dtype);
+                                                  at::ScalarType compute_dtype,
+                                                  const std::vector<int64_t>& adapter_of_prompt);
 
 // log_likelihood / num_tokens^length_penalty.
 double hypothesis_score(double log_likelihood, size_t num_tokens, double length_penalty);

@@ -158,7 +158,9 @@ AdapterBase find_adapter_base(const std::string& folder) {
   std::vector<std::string> candidates;
   if (!name.empty() && fs::path(name).is_absolute()) candidates = {name};
   if (!name.empty() && !fs::path(name).is_absolute())
-    candidates = {(fs::path(folder) / name).lexically_normal().string(), name};
+    candidates = {
+        (fs::path(folder) / name).lexically_normal().string(), name,
+        (fs::absolute(folder).lexically_normal() / ".." / name).lexically_normal().string()};
   if (const std::string relative = metadata_text(kBasePathKey); !relative.empty())
     candidates.push_back((fs::absolute(folder) / relative).lexically_normal().string());
   for (const std::string& candidate : candidates)

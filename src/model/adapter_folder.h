@@ -45,7 +45,8 @@ bool is_adapter_folder(const std::string& folder);
 void check_adapter_folder(const std::string& folder);
 
 // What an adapter folder says of its base: `path` a folder that exists (that of
-// base_model_name_or_path, absolute or from the adapter's folder or the working folder; the one it
+// base_model_name_or_path, absolute or from the adapter's folder, the working folder or beside the
+// adapter's; the one it
 // was relative to the adapter's folder when it was written), `hash` "" in foreign folders. Throws
 // NotFound naming the folders tried.
 AdapterBase find_adapter_base(const std::string& folder);
