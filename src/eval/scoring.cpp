@@ -82,11 +82,16 @@ std::vector<double> score_targets(const model::Model& model, const TokenRows& ta
 void score_batch(const model::Model& model, const std::vector<Query>& queries,
                  const std::vector<size_t>& batch, nn::Context context,
                  std::vector<std::vector<Score>>& result) {
+  std::vector<std::vector<int32_t>> rows;
+  for (size_t query : batch)
+    rows.push_back(generate::add_virtual_tokens(
+        model, queries[query].adapter.value_or(model.active_adapter().value_or(-1)),
+        queries[query].input_ids));
   TokenRows inputs;
   std::vector<uint64_t> row_keys;
-  for (size_t query : batch) {
-    inputs.push_back(&queries[query].input_ids);
-    row_keys.push_back(generate::row_key(queries[query].input_ids));
+  for (const auto& row : rows) {
+    inputs.push_back(&row);
+    row_keys.push_back(generate::row_key(row));
   }
   PaddedRows padded =
       generate::pad_rows(inputs, model.config().pad_token_id, row_keys, model.device());

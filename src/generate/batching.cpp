@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "peft/adapter.h"
 
 namespace flanmoe::generate {
 
@@ -77,6 +78,18 @@ PaddedRows pad_rows(const TokenRows& rows, int64_t pad_id, const std::vector<uin
       has_padding ? to_tensor(segment_ids, {num_rows, length}, device) : at::Tensor(), {}, row_keys,
       device);
   return padded;
+}
+
+std::vector<int32_t> add_virtual_tokens(const model::Model& model, int64_t adapter,
+                                        const std::vector<int32_t>& row) {
+  std::vector<int32_t> longer;
+  if (adapter >= 0)
+    for (const peft::ComponentConfig& component : model.adapter(adapter).config().components)
+      if (component.kind == "prompt")
+        for (int64_t i = 0; i < component.num_virtual_tokens; ++i)
+          longer.push_back(static_cast<int32_t>(model.config().vocab_size + i));
+  longer.insert(longer.end(), row.begin(), row.end());
+  return longer;
 }
 
 uint64_t row_key(const std::vector<int32_t>& row) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "model/model.h"
 #include "nn/context.h"
 
 namespace flanmoe::generate {
@@ -32,6 +33,11 @@ struct PaddedRows {
 };
 PaddedRows pad_rows(const TokenRows& rows, int64_t pad_id, const std::vector<uint64_t>& row_keys,
                     const at::Device& device);
+
+// The row with the ids of its adapter's virtual tokens before it (prompt tuning): vocab_size,
+// vocab_size + 1, ... `adapter` by its number, -1 for none.
+std::vector<int32_t> add_virtual_tokens(const model::Model& model, int64_t adapter,
+                                        const std::vector<int32_t>& row);
 
 // Identity of a row for keyed noise: of its content, so that the batch it is in does not matter.
 uint64_t row_key(const std::vector<int32_t>& row);

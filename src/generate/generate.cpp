@@ -48,8 +48,15 @@ std::vector<std::vector<Hypothesis>> generate(const model::Model& model,
     fail(ErrorCode::InvalidArgument, "[generate] adapters of {} prompts for {} prompts",
          adapter_of_prompt.size(), prompts.size());
   check_rows(prompts, model.config().vocab_size, "generate", "prompt");
+  const auto adapter_of = [&](size_t prompt) {
+    return adapter_of_prompt.empty() ? model.active_adapter().value_or(-1)
+                                     : adapter_of_prompt[prompt];
+  };
+  std::vector<std::vector<int32_t>> inputs;
+  for (size_t i = 0; i < prompts.size(); ++i)
+    inputs.push_back(add_virtual_tokens(model, adapter_of(i), prompts[i]));
   std::vector<int64_t> lengths;
-  for (const auto& prompt : prompts) lengths.push_back(static_cast<int64_t>(prompt.size()));
+  for (const auto& prompt : inputs) lengths.push_back(static_cast<int64_t>(prompt.size()));
   const int64_t max_rows =
       std::max<int64_t>(1, kMaxLogits / (model.config().vocab_size * config.num_beams));
 
@@ -61,7 +68,7 @@ std::vector<std::vector<Hypothesis>> generate(const model::Model& model,
     TokenRows rows;
     std::vector<int64_t> adapters;
     for (size_t i : batch) {
-      rows.push_back(&prompts[i]);
+      rows.push_back(&inputs[i]);
       if (!adapter_of_prompt.empty()) adapters.push_back(adapter_of_prompt[i]);
     }
     const auto search = config.num_beams == 1 ? search_greedily : search_beams;

@@ -257,8 +257,8 @@ void check_targets(KeyReader& keys, const nn::Sites& sites, const Names& modules
   if (!targets || is_cut) return;
   Names missing;
   for (const nn::Site& site : sites) {
-    if ((site.kind == nn::SiteKind::Norm) != wants_norms || site.kind == nn::SiteKind::Activation)
-      continue;
+    const bool is_linear = site.kind == nn::SiteKind::Projection && site.weight.dim() == 2;
+    if (wants_norms ? site.kind != nn::SiteKind::Norm : !is_linear) continue;
     bool is_meant = false, is_there = false;
     for (const std::string& spelling : accepted_names(site.name + ".weight")) {
       const std::string name = spelling.substr(0, spelling.rfind('.'));

@@ -175,7 +175,9 @@ TEST(AdapterFolder, ComesBackBitByBitOfEveryKind) {
       model.activate(model.attach(adapter));
       const at::Tensor want = logits(model, input);
       EXPECT_EQ(compare_bits(logits(*loaded.model, input), want), "");
-      EXPECT_GT(want.sub(plain).abs().max().item<double>(), 1e-3);
+      // a prompt stands before inputs that have its ids
+      if (components.front() != "prompt")
+        EXPECT_GT(want.sub(plain).abs().max().item<double>(), 1e-3);
       model.activate(std::nullopt);
       model.detach("one");
 

@@ -67,10 +67,11 @@ TEST(Spec, JudgesNumbersOfWholeAdapters) {
   expect_error(ErrorCode::InvalidConfig, "--adapter.components[1].rank", [] {
     (void)parse_components({"ia3", "lora,rank=0"});
   });
+  const std::string kind = kind_registry().contains("mov") ? "mov" : "lora";
   expect_error(ErrorCode::InvalidConfig, "num_experts",
-               [] { (void)parse_components({"lora,num_experts=-1"}); });
+               [&] { (void)parse_components({kind + ",num_experts=-1"}); });
   expect_error(ErrorCode::InvalidConfig, "top_k is 3",
-               [] { (void)parse_components({"lora,num_experts=2,top_k=3"}); });
+               [&] { (void)parse_components({kind + ",num_experts=2,top_k=3"}); });
   expect_error(ErrorCode::InvalidConfig, "no component", [] { (void)parse_components({}); });
 }
 

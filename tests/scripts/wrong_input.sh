@@ -54,6 +54,26 @@ printf 'word\nhouse\n' > "$work/words.csv"
 expect 2 "t.toml" "'t'" "wrod" "did you mean 'word'" -- "$flanmoe" data render words --data "$work/m.toml"
 expect 2 "$work/nowhere/ag_news" "on the Hugging Face hub" -- "$flanmoe" data list --data "$FLANMOE_SOURCE_DIR/recipes/mixtures/t0.toml" --folder "$work/nowhere"
 
+# adapters
+lora=$FLANMOE_SOURCE_DIR/tests/golden/t5-v1_1-tiny-lora
+expect 2 "--adapter.components[0].rank" "is 0" -- "$flanmoe" inspect "$golden" --adapter lora,rank=0
+expect 2 "lroa" "did you mean 'lora'" -- "$flanmoe" inspect "$golden" --adapter lroa
+expect 2 "rnak" "did you mean 'rank'" -- "$flanmoe" inspect "$golden" --adapter lora,rnak=4
+expect 2 "SelfAttentoin.q" "did you mean 'SelfAttention.q'" -- "$flanmoe" inspect "$golden" --adapter lora,sites=SelfAttentoin.q
+expect 2 "'ia3' cannot act on" "layer_norm" -- "$flanmoe" inspect "$golden" --adapter ia3,sites=layer_norm
+expect 2 "another base" -- "$flanmoe" inspect "$lora" --base "$FLANMOE_SOURCE_DIR/tests/golden/switch-tiny"
+expect 2 "is no adapter's folder" -- "$flanmoe" score "$golden" --base "$golden"
+expect 2 "whole model" -- "$flanmoe" merge "$golden" --out "$work/merged"
+expect 2 "flanmoe merge" -- "$flanmoe" upcycle "$lora" --out "$work/sparse" --experts 2
+expect 2 "adapter_model.safetensors" "whole model" -- "$flanmoe" score "$golden" --adapter "a=$golden"
+expect 2 "'default'" -- "$flanmoe" score "$golden" --adapter "default=$lora"
+expect 2 "given twice" -- "$flanmoe" score "$golden" --adapter "a=$lora" --adapter "a=$lora"
+printf '{"inputs": "a", "targets": "b"}\n{"inputs": "a", "targets": "b", "adapter": "summarize"}\n' > "$work/rows.jsonl"
+for verb in score generate; do
+  expect 2 "rows.jsonl:2" "summarize" "did you mean 'summarise'" -- "$flanmoe" $verb "$golden" --adapter "summarise=$lora" --input "$work/rows.jsonl"
+  expect 2 "rows.jsonl:2" "--adapter NAME=DIR" -- "$flanmoe" $verb "$golden" --input "$work/rows.jsonl"
+done
+
 # models
 expect 2 "$work/nowhere" -- "$flanmoe" inspect "$work/nowhere"
 mkdir "$work/empty"
