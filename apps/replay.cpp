@@ -72,10 +72,13 @@ Verb add_replay(Options options) {
     train::Replay replay = train::load_replay(state->folder);
     if (!state->precision.empty())
       replay.config.precision = *parse_enum<train::Precision>(state->precision);
-    const model::LoadedModel loaded =
-        model::load_model(state->folder + "/model", train::find_parameter_dtype(replay.config),
-                          state->common.torch_device());
-    const train::ReplayResult result = train::run_replay(*loaded.model, replay);
+    const std::string folder = train::find_trained_folder(state->folder);
+    if (folder.empty())
+      fail(ErrorCode::NotFound, "[replay] no model/ or adapter/ in '{}'", state->folder);
+    const model::LoadedModel loaded = model::load_model(
+        folder, train::find_parameter_dtype(replay.config, folder.ends_with("/adapter")),
+        state->common.torch_device());
+    const train::ReplayResult result = train::run_replay(loaded, replay);
     if (state->common.is_json)
       print_json(to_json(result, replay));
     else

@@ -1,10 +1,15 @@
 #include "model/accounting.h"
 
+#include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <string_view>
 
 #include "model/blocks.h"
+#include "model/model.h"
 #include "moe/feed_forward.h"
 #include "moe/router.h"
+#include "peft/adapter.h"
 
 namespace flanmoe::model {
 namespace {
@@ -69,19 +74,23 @@ void add_stack(const ModelConfig& c, const StackShape& stack, ParameterCounts& c
                                     sparse.experts_per_token * static_cast<double>(sparse.expert)));
 }
 
-// Multiply-adds of one token in one stack, the attention scores aside.
-double stack_multiply_adds(const ModelConfig& c, const StackShape& stack, bool is_training) {
-  const double num_sparse = static_cast<double>(stack.sparse_layers.size());
-  const double num_dense = static_cast<double>(stack.num_layers) - num_sparse;
+// Multiply-adds of one token in the blocks of one stack from `first_block` on, the attention scores
+// aside.
+double stack_multiply_adds(const ModelConfig& c, const StackShape& stack, bool is_training,
+                           int64_t first_block = 0) {
+  const double num_layers = static_cast<double>(stack.num_layers - first_block);
+  const double num_sparse =
+      static_cast<double>(std::count_if(stack.sparse_layers.begin(), stack.sparse_layers.end(),
+                                        [&](int64_t layer) { return layer >= first_block; }));
+  const double num_dense = num_layers - num_sparse;
   const SparseBlock sparse = sparse_block(c, stack, is_training);
-  double total = static_cast<double>(stack.num_layers * attention_parameters(c)) +
+  double total = num_layers * static_cast<double>(attention_parameters(c)) +
                  num_dense * static_cast<double>(feed_forward_parameters(feed_forward_config(c))) +
                  num_sparse * (sparse.experts_per_token * static_cast<double>(sparse.expert) +
                                static_cast<double>(sparse.router + sparse.extra));
   // A decoder's queries and outputs of cross-attention; its keys and values are computed per input
   // token.
-  if (stack.is_decoder)
-    total += static_cast<double>(stack.num_layers * attention_parameters(c) / 2);
+  if (stack.is_decoder) total += num_layers * static_cast<double>(attention_parameters(c) / 2);
   return total;
 }
 
@@ -116,6 +125,68 @@ double count_train_flops(const ModelConfig& config, int64_t num_input_tokens,
   const FlopsPerToken flops = count_flops_per_token(config, input_length, target_length, true);
   return 3 * (flops.encoder * static_cast<double>(num_input_tokens) +
               flops.decoder * static_cast<double>(num_target_tokens));
+}
+
+namespace {
+
+// Of one stack ("encoder."): the lowest block with a part of the adapter, the number of blocks
+// where only what comes behind them has one; -1: no part at all. What is in no block stands before
+// them.
+int64_t find_lowest_block(const peft::Adapter& adapter, std::string_view stack,
+                          int64_t num_layers) {
+  int64_t lowest = -1;
+  for (const nn::Parameter& parameter : adapter.parameters()) {
+    std::string_view name = parameter.name;
+    if (!name.starts_with(stack)) continue;
+    name.remove_prefix(stack.size());
+    int64_t block = name.starts_with("final_layer_norm") ? num_layers : 0;
+    constexpr std::string_view kBlock = "block.";
+    if (name.starts_with(kBlock))
+      std::from_chars(name.data() + kBlock.size(), name.data() + name.size(), block);
+    lowest = lowest < 0 ? block : std::min(lowest, block);
+  }
+  return lowest;
+}
+
+}  // namespace
+
+double count_train_flops(const ModelConfig& c, const peft::Adapter& adapter,
+                         int64_t num_input_tokens, int64_t num_target_tokens, int64_t input_length,
+                         int64_t target_length) {
+  const auto input_tokens = static_cast<double>(num_input_tokens),
+             target_tokens = static_cast<double>(num_target_tokens);
+  const FlopsPerToken forward = count_flops_per_token(c, input_length, target_length, true);
+  const int64_t encoder_block = find_lowest_block(adapter, "encoder.", c.num_layers),
+                decoder_block = find_lowest_block(adapter, "decoder.", c.num_decoder_layers);
+  // gradients flow through these blocks and all behind them
+  const bool is_encoder_reached = encoder_block >= 0;
+  const int64_t first_encoder = is_encoder_reached ? encoder_block : c.num_layers,
+                first_decoder = is_encoder_reached  ? 0
+                                : decoder_block < 0 ? c.num_decoder_layers
+                                                    : decoder_block;
+  const double attention_width = static_cast<double>(c.num_heads * c.d_kv);
+  const auto scores = [&](int64_t num_layers, int64_t num_keys) {
+    return 2.0 * static_cast<double>(num_layers * 2 * num_keys) * attention_width;
+  };
+  double backward_encoder = 2 * stack_multiply_adds(c, encoder_shape(c), true, first_encoder) +
+                            2 * scores(c.num_layers - first_encoder, input_length);
+  if (is_encoder_reached)  // cross-attention's keys and values
+    backward_encoder += static_cast<double>(c.num_decoder_layers * attention_parameters(c));
+  const double backward_decoder =
+      2 * stack_multiply_adds(c, decoder_shape(c), true, first_decoder) +
+      2 * static_cast<double>(c.d_model * c.vocab_size) +
+      2 * scores(c.num_decoder_layers - first_decoder, target_length + input_length);
+  return (forward.encoder + backward_encoder + 3 * adapter.flops_per_token(false)) * input_tokens +
+         (forward.decoder + backward_decoder + 3 * adapter.flops_per_token(true)) * target_tokens;
+}
+
+double count_train_flops(const Model& model, int64_t num_input_tokens, int64_t num_target_tokens,
+                         int64_t input_length, int64_t target_length) {
+  const std::optional<int64_t> active = model.active_adapter();
+  return active ? count_train_flops(model.config(), model.adapter(*active), num_input_tokens,
+                                    num_target_tokens, input_length, target_length)
+                : count_train_flops(model.config(), num_input_tokens, num_target_tokens,
+                                    input_length, target_length);
 }
 
 }  // namespace flanmoe::model

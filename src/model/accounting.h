@@ -7,7 +7,13 @@
 
 #include "model/config.h"
 
+namespace flanmoe::peft {
+class Adapter;
+}
+
 namespace flanmoe::model {
+
+class Model;
 
 struct ParameterCounts {
   int64_t total = 0;
@@ -31,5 +37,16 @@ FlopsPerToken count_flops_per_token(const ModelConfig& config, int64_t input_len
 // Forward and backward (3 x forward) of a batch with so many real tokens and mean lengths.
 double count_train_flops(const ModelConfig& config, int64_t num_input_tokens,
                          int64_t num_target_tokens, int64_t input_length, int64_t target_length);
+// Where `adapter` is trained and the model's own weights are frozen: products with these weights
+// cost 2 x forward (the output, and the gradient of the input; none of the weights), attention
+// scores and the adapter's own products 3 x. What lies below the lowest block that has a part of
+// the adapter is computed forward only, 1 x: of the encoder where only the decoder has parts all of
+// it, of the decoder nothing where the encoder has parts.
+double count_train_flops(const ModelConfig& config, const peft::Adapter& adapter,
+                         int64_t num_input_tokens, int64_t num_target_tokens, int64_t input_length,
+                         int64_t target_length);
+// With the model's active adapter where it has one.
+double count_train_flops(const Model& model, int64_t num_input_tokens, int64_t num_target_tokens,
+                         int64_t input_length, int64_t target_length);
 
 }  // namespace flanmoe::model

@@ -154,8 +154,9 @@ struct Config {
     v("keeps_best", keeps_best, "the finished model is the best evaluated one, not the last");
     v("seed", seed, "seed of data order and noise");
     v("trainable", trainable,
-      "sets of parameters to train: gate, expert, moe, non-moe, embedding, all, or /regex/ on "
-      "names");
+      "sets of parameters to train: gate, expert, moe, non-moe, embedding, adapter, all, or "
+      "/regex/ "
+      "on names");
     v("frozen", frozen, "sets of parameters to leave as they are, even where trainable has them");
     v("keeps_optimizer_state", keeps_optimizer_state,
       "the finished model's folder has the optimizer's state too");

@@ -61,6 +61,7 @@ Divergence diagnose(const model::Model& model, const nn::Parameters& trained, co
                     double loss) {
   Divergence divergence{.step = replay.step, .loss = loss};
   divergence.bad_weight = find_non_finite_value(model.parameters());
+  if (divergence.bad_weight.empty()) divergence.bad_weight = find_non_finite_value(trained);
   if (std::isfinite(loss))
     divergence.bad_gradient = find_non_finite_gradient(trained);
   else
@@ -87,11 +88,12 @@ std::string describe(const Divergence& divergence, const data::Batch& batch) {
   return text + " (example keys " + list_keys(batch) + ")";
 }
 
-void save_replay(const std::string& path, const model::LoadedModel& loaded, Optimizer& optimizer,
+void save_replay(const std::string& path, const TrainedWeights& weights, Optimizer& optimizer,
                  const Replay& replay, const Divergence& divergence) {
   make_folders(path.substr(0, path.rfind('/')));
   AtomicFolder folder(path);
-  model::save_model(folder.path() + "/model", *loaded.model, loaded.tokenizer.get());
+  make_folders(folder.path() + "/" + weights.folder_name());
+  weights.write(folder.path() + "/" + weights.folder_name());
   checkpoint::save_safetensors(folder.path() + "/" + model::kOptimizerFile,
                                to_cpu(optimizer.state()));
   write_file_atomically(folder.path() + "/config.toml", to_toml(to_config_node(replay.config)));
@@ -130,9 +132,11 @@ Replay load_replay(const std::string& folder) {
   return replay;
 }
 
-ReplayResult run_replay(const model::Model& model, const Replay& replay) {
-  const Selection selection(model.parameters(), replay.config);
-  clear_gradients(model.parameters());
+ReplayResult run_replay(const model::LoadedModel& loaded, const Replay& replay) {
+  const model::Model& model = *loaded.model;
+  const auto weights = make_trained_weights(loaded);
+  const Selection selection(weights->parameters(), replay.config, weights->fixed());
+  clear_gradients(weights->parameters());
   nn::Context context = make_training_context(replay.config, replay.step);
   ReplayResult result;
   result.losses = compute_gradients(model, replay.batch, replay.config, context);
@@ -141,7 +145,7 @@ ReplayResult run_replay(const model::Model& model, const Replay& replay) {
     if (parameter.tensor.grad().defined())
       result.gradients.push_back({parameter.name, compute_gradient_norm({parameter})});
   result.divergence = diagnose(model, selection.trained(), replay, loss);
-  clear_gradients(model.parameters());
+  clear_gradients(weights->parameters());
   return result;
 }
 

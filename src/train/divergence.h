@@ -2,7 +2,7 @@
 // again.
 //
 // OUT/divergence/step-N/ has what step N began with:
-//   model/                  the model, as a Hugging Face folder
+//   model/ or adapter/      what is trained, as in the stage's folder (trainer.h)
 //   optimizer.safetensors   the optimizer's state
 //   config.toml             the stage's train config
 //   replay.json             step, optimizer_step, learning_rate, the batch's rows, and what was
@@ -18,6 +18,7 @@
 #include "train/config.h"
 #include "train/metrics.h"
 #include "train/optimizers/optimizer.h"
+#include "train/trained_weights.h"
 
 namespace flanmoe::train {
 
@@ -48,7 +49,7 @@ Divergence diagnose(const model::Model& model, const nn::Parameters& trained, co
 std::string describe(const Divergence& divergence, const data::Batch& batch);
 
 // Throws Io.
-void save_replay(const std::string& folder, const model::LoadedModel& loaded, Optimizer& optimizer,
+void save_replay(const std::string& folder, const TrainedWeights& weights, Optimizer& optimizer,
                  const Replay& replay, const Divergence& divergence);
 // All but model and optimizer state. Throws NotFound, CorruptFile, InvalidConfig naming the file.
 Replay load_replay(const std::string& folder);
@@ -62,7 +63,7 @@ struct ReplayResult {
   std::vector<GradientNorm> gradients;  // of the trained parameters that have one
   Divergence divergence;                // empty names where the step is finite
 };
-// Runs forward and backward of the step on `model`, which keeps its weights.
-ReplayResult run_replay(const model::Model& model, const Replay& replay);
+// Runs forward and backward of the step on the model, which keeps its weights.
+ReplayResult run_replay(const model::LoadedModel& loaded, const Replay& replay);
 
 }  // namespace flanmoe::train

@@ -28,6 +28,7 @@ constexpr NamedSet kNamedSets[] = {
     {"moe", is_moe},
     {"non-moe", [](const Tags& tags) { return !is_moe(tags); }},
     {"embedding", [](const Tags& tags) { return tags.is_embedding; }},
+    {"adapter", [](const Tags& tags) { return tags.is_adapter; }},
     {"all", [](const Tags&) { return true; }},
 };
 
@@ -35,7 +36,9 @@ constexpr NamedSet kGroups[] = {
     kNamedSets[0],
     kNamedSets[1],
     {"embedding", [](const Tags& tags) { return tags.is_embedding && !is_moe(tags); }},
-    {"rest", [](const Tags& tags) { return !tags.is_embedding && !is_moe(tags); }},
+    {"adapter", [](const Tags& tags) { return tags.is_adapter && !is_moe(tags); }},
+    {"rest",
+     [](const Tags& tags) { return !tags.is_embedding && !tags.is_adapter && !is_moe(tags); }},
 };
 
 bool is_regex(const std::string& name) {
@@ -102,7 +105,9 @@ void ParameterSets::check_matches(const nn::Parameters& parameters) const {
   }
 }
 
-Selection::Selection(const nn::Parameters& parameters, const Config& config) {
+Selection::Selection(const nn::Parameters& parameters, const Config& config,
+                     const nn::Parameters& fixed)
+    : frozen_(fixed) {
   const ParameterSets trainable(config.trainable, "train.trainable"),
       frozen(config.frozen, "train.frozen");
   trainable.check_matches(parameters);
@@ -113,6 +118,8 @@ Selection::Selection(const nn::Parameters& parameters, const Config& config) {
     (is_selected && needs_gradient ? trained_ : frozen_).push_back(parameter);
     if (!is_selected && needs_gradient) switched_off_.push_back(parameter);
   }
+  for (const nn::Parameter& parameter : fixed)
+    if (parameter.tensor.requires_grad()) switched_off_.push_back(parameter);
   if (trained_.empty())
     fail(ErrorCode::InvalidConfig,
          "[train] every parameter is frozen: there is nothing to train (trainable: {}; frozen: {})",

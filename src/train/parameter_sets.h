@@ -12,11 +12,12 @@
 namespace flanmoe::train {
 
 // The union of sets of parameters. A set is one of
-//   gate       the routers
+//   gate       the routers, those of adapters too
 //   expert     the experts
 //   moe        both
 //   non-moe    all but these
 //   embedding  input embedding and output matrix
+//   adapter    all of an adapter
 //   all
 // as parameters' tags say, or /regex/ (ECMAScript), which takes the parameters in whose name it is
 // found; stacked experts have one name: "encoder.block.1.layer.1.mlp.experts.wi_0.weight".
@@ -46,8 +47,10 @@ class ParameterSets {
 // `trainable` or in one of `frozen`. A parameter that the caller has frozen stays so.
 class Selection {
  public:
-  // Throws InvalidConfig as ParameterSets does, and where nothing is left to train.
-  Selection(const nn::Parameters& parameters, const Config& config);
+  // The sets choose from `parameters`; `fixed` are never trained, whatever the sets say. Throws
+  // InvalidConfig as ParameterSets does, and where nothing is left to train.
+  Selection(const nn::Parameters& parameters, const Config& config,
+            const nn::Parameters& fixed = {});
   ~Selection();
   Selection(const Selection&) = delete;
   Selection& operator=(const Selection&) = delete;
@@ -62,8 +65,8 @@ class Selection {
   nn::Parameters switched_off_;  // to be switched on again
 };
 
-// Of gate, expert, embedding and rest (every parameter is in exactly one), those that have trained
-// parameters, none of which has a gradient with an element other than 0.
+// Of gate, expert, embedding, adapter and rest (every parameter is in exactly one), those that have
+// trained parameters, none of which has a gradient with an element other than 0.
 std::vector<std::string> find_groups_without_gradient(const nn::Parameters& trained);
 
 }  // namespace flanmoe::train

@@ -80,25 +80,34 @@ Result parse_result(const Json& json) {
   return result;
 }
 
-void fill_model(model::LoadedModel& loaded, const std::string& folder) {
-  model::fill_from_named_tensors(*loaded.model, checkpoint::load_folder(folder), folder);
+// How an identity without an adapter, or with one, is called.
+const char* name_of_kind(const Json& adapter) {
+  return adapter.is_null() ? "the whole model" : "an adapter";
 }
 
 }  // namespace
 
-Identity make_identity(const model::Model& model, const Config& config, const Job& job) {
+Identity make_identity(const model::Model& model, const TrainedWeights& weights,
+                       const Config& config, const Job& job) {
   return {normalise(flanmoe::to_json(to_config_node(config))),
-          normalise(model::to_hf_config(model.config())), hash_text(job.data_description)};
+          normalise(model::to_hf_config(model.config())), hash_text(job.data_description),
+          normalise(weights.adapter_identity())};
 }
 
-StageFolder::StageFolder(const Job& job, Identity identity)
+StageFolder::StageFolder(const Job& job, const TrainedWeights& weights, Identity identity)
     : out_(job.out),
+      weights_(weights),
       identity_(std::move(identity)),
       retention_{identity_.config.at("keep_last"), identity_.config.at("keep_every")},
       checkpoints_(out_ + "/" + kCheckpoints),
       best_models_(out_ + "/" + kBestModels) {
   make_folders(out_);
-  recover_folder(model_path());
+  if (const std::string found = find_trained_folder(out_);
+      !found.empty() && found != finished_path())
+    fail(ErrorCode::InvalidArgument,
+         "[train] {} is there already, of a run that trained {}, not {}; give another folder",
+         found, name_of_kind(identity_.adapter.is_null() ? Json::object() : Json()),
+         name_of_kind(identity_.adapter));
   checkpoints_.clean_up();
   best_models_.clean_up();
   if (is_folder(out_ + "/checkpoint"))
@@ -107,10 +116,10 @@ StageFolder::StageFolder(const Job& job, Identity identity)
          "cannot continue it: remove it, or give another folder",
          out_);
   if (job.resumes) return;
-  if (is_folder(model_path()))
+  if (is_folder(finished_path()))
     fail(ErrorCode::InvalidArgument,
          "[train] {} is there already; give another folder, or --resume to go on from it",
-         model_path());
+         finished_path());
   if (!checkpoints_.steps().empty())
     fail(ErrorCode::InvalidArgument,
          "[train] {} is there already, of a run that was stopped; continue it with --resume, give "
@@ -119,9 +128,11 @@ StageFolder::StageFolder(const Job& job, Identity identity)
 }
 
 Json StageFolder::identity_json() const {
-  return {{"config", identity_.config},
-          {"model_config", identity_.model_config},
-          {"data_hash", identity_.data_hash}};
+  Json json{{"config", identity_.config},
+            {"model_config", identity_.model_config},
+            {"data_hash", identity_.data_hash}};
+  if (!identity_.adapter.is_null()) json["adapter"] = identity_.adapter;
+  return json;
 }
 
 void StageFolder::check_identity(const Json& saved, const std::string& path, Budget budget) const {
@@ -143,10 +154,27 @@ void StageFolder::check_identity(const Json& saved, const std::string& path, Bud
           ", and the learning rate decays until the budget is spent (decay_steps 0)");
   }
   check_same("model config", saved.at("model_config"), identity_.model_config, path);
+  check_adapter(saved.value("adapter", Json()), path);
   if (saved.at("data_hash") != identity_.data_hash)
     fail(ErrorCode::InvalidConfig,
          "[train] cannot resume: the data is not what the run began with ({}); restore it, or "
          "train into another folder",
+         path);
+}
+
+void StageFolder::check_adapter(const Json& began, const std::string& path) const {
+  const Json& given = identity_.adapter;
+  if (began.is_null() != given.is_null())
+    fail(ErrorCode::InvalidConfig,
+         "[train] cannot resume: {} is to be trained, the run began with {} ({}); restore it, or "
+         "train into another folder",
+         name_of_kind(given), name_of_kind(began), path);
+  if (given.is_null()) return;
+  check_same("adapter config", began.at("config"), given.at("config"), path);
+  if (began.at("base_hash") != given.at("base_hash"))
+    fail(ErrorCode::InvalidConfig,
+         "[train] cannot resume: the adapter's base model has other weights than the run began "
+         "with ({}); restore it, or train into another folder",
          path);
 }
 
@@ -164,15 +192,15 @@ void StageFolder::check_not_spent(const Counts& counts, const std::string& path)
   check("train_flops", counts.train_flops);
 }
 
-std::optional<Result> StageFolder::load_finished(model::LoadedModel& loaded) const {
-  if (!is_folder(model_path())) return std::nullopt;
+std::optional<Result> StageFolder::load_finished() const {
+  if (!is_folder(finished_path())) return std::nullopt;
   const std::string path = out_ + "/result.json";
   const Json saved = load_json(path);
   const Result result = read_fields("[train] " + path, [&] {
     check_identity(saved, path, Budget::Same);
     return parse_result(saved.at("result"));
   });
-  fill_model(loaded, model_path());
+  weights_.fill(finished_path());
   remove_unfinished();
   return result;
 }
@@ -221,8 +249,7 @@ int64_t StageFolder::find_whole_checkpoint() const {
   return 0;
 }
 
-std::optional<Progressed> StageFolder::load_checkpoint(model::LoadedModel& loaded,
-                                                       Optimizer& optimizer) const {
+std::optional<Progressed> StageFolder::load_checkpoint(Optimizer& optimizer) const {
   const int64_t step = find_whole_checkpoint();
   if (step == 0) return std::nullopt;
   const std::string folder = checkpoints_.path(step), path = folder + "/" + kTrainerFile;
@@ -244,19 +271,18 @@ std::optional<Progressed> StageFolder::load_checkpoint(model::LoadedModel& loade
                       saved.at("extra")};
   });
   check_not_spent(progressed.counts, path);
-  fill_model(loaded, folder + "/" + kModelFolder);
+  weights_.fill(folder + "/" + weights_.folder_name());
   optimizer.load_state(checkpoint::load_safetensors(folder + "/" + model::kOptimizerFile));
   return progressed;
 }
 
-std::map<std::string, double> StageFolder::load_best(model::LoadedModel& loaded,
-                                                     int64_t step) const {
+std::map<std::string, double> StageFolder::load_best(int64_t step) const {
   best_models_.check(step);
   const std::string folder = best_models_.path(step), path = folder + "/" + kBestFile;
   const Json saved = load_json(path);
   auto values = read_fields(
       "[train] " + path, [&] { return saved.at("values").get<std::map<std::string, double>>(); });
-  fill_model(loaded, folder);
+  weights_.fill(folder);
   return values;
 }
 
@@ -291,20 +317,21 @@ void StageFolder::remove_unfinished() const {
   best_models_.keep({});
 }
 
-void StageFolder::save_finished(const model::LoadedModel& loaded, const Result& result,
+void StageFolder::save_finished(const Result& result,
                                 const std::function<void(const std::string&)>& add) const {
-  // model/ last: where it is, the stage is finished and its result is there
+  // the weights last: where it is, the stage is finished and its result is there
   Json document{{"result", to_json(result)}};
   document.update(identity_json());
   write_file_atomically(out_ + "/result.json", document.dump(1) + "\n");
-  model::save_model(model_path(), *loaded.model, loaded.tokenizer.get(), checkpoint::kMaxShardBytes,
-                    add);
+  AtomicFolder aside(finished_path());
+  weights_.write(aside.path());
+  if (add) add(aside.path());
+  aside.commit();
   remove_unfinished();
 }
 
 bool has_training(const std::string& out) {
-  recover_folder(out + "/" + StageFolder::kModelFolder);
-  return is_folder(out + "/" + StageFolder::kModelFolder) ||
+  return !find_trained_folder(out).empty() ||
          !CheckpointStore(out + "/" + kCheckpoints).steps().empty();
 }
 

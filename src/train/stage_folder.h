@@ -11,6 +11,7 @@
 #include "train/checkpoints/checkpoint_store.h"
 #include "train/metrics.h"
 #include "train/optimizers/optimizer.h"
+#include "train/trained_weights.h"
 #include "train/trainer.h"
 
 namespace flanmoe::train {
@@ -26,8 +27,10 @@ struct Identity {
   Json config;        // train::Config
   Json model_config;  // as in config.json
   std::string data_hash;
+  Json adapter;  // TrainedWeights::adapter_identity()
 };
-Identity make_identity(const model::Model& model, const Config& config, const Job& job);
+Identity make_identity(const model::Model& model, const TrainedWeights& weights,
+                       const Config& config, const Job& job);
 
 // Everything beside weights and optimizer state that a continuation needs.
 struct Progressed {
@@ -42,29 +45,31 @@ struct Progressed {
 
 class StageFolder {
  public:
-  static constexpr const char* kModelFolder = "model";
   static constexpr const char* kTrainerFile = "trainer.json";
   static constexpr const char* kBestFile = "best.json";
 
   // Makes the folder and mends what a killed process left behind. Throws InvalidArgument where a
-  // run is there already and `job` does not resume it.
-  StageFolder(const Job& job, Identity identity);
+  // run is there already and `job` does not resume it, or was of another kind of weights.
+  // `weights` must outlive it.
+  StageFolder(const Job& job, const TrainedWeights& weights, Identity identity);
 
   std::string metrics_path() const { return out_ + "/metrics.jsonl"; }
-  std::string model_path() const { return out_ + "/" + kModelFolder; }
+  // model/ or adapter/
+  std::string finished_path() const { return out_ + "/" + weights_.folder_name(); }
+  const TrainedWeights& weights() const { return weights_; }
   const CheckpointStore& checkpoints() const { return checkpoints_; }
   const CheckpointStore& best_models() const { return best_models_; }
 
-  // The result of a finished stage, whose weights are then put into `loaded`.
-  std::optional<Result> load_finished(model::LoadedModel& loaded) const;
-  // Where a stopped stage stood; weights and state are then put into `loaded` and `optimizer`. The
+  // The result of a finished stage, whose weights are then put into weights().
+  std::optional<Result> load_finished() const;
+  // Where a stopped stage stood; weights and state are then put into weights() and `optimizer`. The
   // newest checkpoint that is whole is taken, with a warning for each newer one that says what is
   // wrong with it. Throws InvalidConfig on another config, model or data, CorruptFile where there
   // are checkpoints and all of them are damaged.
-  std::optional<Progressed> load_checkpoint(model::LoadedModel& loaded, Optimizer& optimizer) const;
-  // Puts the weights of the best model, that of `step`, into `loaded`; returns the values it was
+  std::optional<Progressed> load_checkpoint(Optimizer& optimizer) const;
+  // Puts the weights of the best model, that of `step`, into weights(); returns the values it was
   // saved with. Nothing must be writing it (CheckpointWriter::wait()). Throws CorruptFile.
-  std::map<std::string, double> load_best(model::LoadedModel& loaded, int64_t step) const;
+  std::map<std::string, double> load_best(int64_t step) const;
 
   // trainer.json of a checkpoint.
   std::string to_trainer_json(const Progressed& progressed) const;
@@ -72,14 +77,16 @@ class StageFolder {
   void keep_best_models(int64_t best_step) const;
 
   // Then the checkpoints go, but for those that keep_every keeps, and the best models. Nothing must
-  // be writing a checkpoint. `add`: as in model::save_model().
-  void save_finished(const model::LoadedModel& loaded, const Result& result,
+  // be writing a checkpoint. `add` writes more files into the folder that it is given.
+  void save_finished(const Result& result,
                      const std::function<void(const std::string& folder)>& add = {}) const;
 
  private:
   enum class Budget { Same, CanDiffer };
   Json identity_json() const;
   void check_identity(const Json& saved, const std::string& path, Budget budget) const;
+  // `began`: Identity::adapter of the run.
+  void check_adapter(const Json& began, const std::string& path) const;
   void check_not_spent(const Counts& counts, const std::string& path) const;
   // Throws CorruptFile, Io.
   void check_checkpoint(int64_t step) const;
@@ -87,6 +94,7 @@ class StageFolder {
   void remove_unfinished() const;
 
   std::string out_;
+  const TrainedWeights& weights_;
   Identity identity_;
   Retention retention_;
   CheckpointStore checkpoints_, best_models_;

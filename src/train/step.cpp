@@ -17,17 +17,17 @@ int64_t mean_length(int64_t num_tokens, int64_t num_examples) {
 
 }  // namespace
 
-Counts count_batch(const data::Batch& batch, const model::ModelConfig& config) {
+Counts count_batch(const data::Batch& batch, const model::Model& model) {
+  const int64_t input_length = mean_length(batch.num_input_tokens, batch.num_examples),
+                target_length = mean_length(batch.num_target_tokens, batch.num_examples);
   return {.step = 1,
           .num_examples = batch.num_examples,
           .num_input_tokens = batch.num_input_tokens,
           .num_target_tokens = batch.num_target_tokens,
           .num_cut_inputs = batch.statistics.num_cut_inputs,
           .num_cut_targets = batch.statistics.num_cut_targets,
-          .train_flops =
-              model::count_train_flops(config, batch.num_input_tokens, batch.num_target_tokens,
-                                       mean_length(batch.num_input_tokens, batch.num_examples),
-                                       mean_length(batch.num_target_tokens, batch.num_examples))};
+          .train_flops = model::count_train_flops(
+              model, batch.num_input_tokens, batch.num_target_tokens, input_length, target_length)};
 }
 
 nn::Context make_training_context(const Config& config, int64_t step) {

@@ -9,7 +9,9 @@
 namespace flanmoe::train {
 
 // What a step with this batch adds to the counts of a stage.
-Counts count_batch(const data::Batch& batch, const model::ModelConfig& config);
+// Training FLOPs are those of the active adapter's step where the model has one
+// (model/accounting.h).
+Counts count_batch(const data::Batch& batch, const model::Model& model);
 
 // The context of training step `step`, without sinks.
 nn::Context make_training_context(const Config& config, int64_t step);

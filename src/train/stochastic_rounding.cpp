@@ -4,7 +4,8 @@
 
 namespace flanmoe::train {
 
-at::ScalarType find_parameter_dtype(const Config& config) {
+at::ScalarType find_parameter_dtype(const Config& config, bool trains_adapter) {
+  if (trains_adapter) return config.precision == Precision::BFloat16 ? at::kBFloat16 : at::kFloat;
   return config.has_stochastic_rounding ? at::kBFloat16 : at::kFloat;
 }
 
@@ -16,6 +17,13 @@ void validate_stochastic_rounding(const Config& config, const std::string& place
 }
 
 void check_parameter_dtype(const model::Model& model, const Config& config) {
+  if (model.active_adapter()) {
+    if (config.has_stochastic_rounding)
+      fail(ErrorCode::InvalidConfig,
+           "[train.has_stochastic_rounding] is true, expected false: an adapter is trained in "
+           "float32");
+    return;
+  }
   const at::ScalarType expected = find_parameter_dtype(config);
   for (const nn::Parameter& parameter : model.parameters()) {
     const at::ScalarType found = parameter.tensor.scalar_type();

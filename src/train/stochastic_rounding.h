@@ -19,12 +19,15 @@
 
 namespace flanmoe::train {
 
-// What a stage's model is to be loaded with.
-at::ScalarType find_parameter_dtype(const Config& config);
+// What a stage's model is to be loaded with. Where an adapter is trained (in float32), the base is
+// frozen and has the dtype of compute: there is no float32 master of it.
+at::ScalarType find_parameter_dtype(const Config& config, bool trains_adapter = false);
 
 // Throws InvalidConfig naming `place`.<key> where precision is not bfloat16.
 void validate_stochastic_rounding(const Config& config, const std::string& place = "train");
 // Throws InvalidArgument where the model's parameters are not what find_parameter_dtype() says.
+// Where it has an active adapter, the model's may be of any dtype; has_stochastic_rounding is then
+// InvalidConfig.
 void check_parameter_dtype(const model::Model& model, const Config& config);
 
 }  // namespace flanmoe::train

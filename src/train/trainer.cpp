@@ -44,8 +44,8 @@ constexpr double kMinFlopsOfMeasuredStep = 1e9;
 
 class Loop {
  public:
-  Loop(model::LoadedModel& loaded, const Config& config, const Job& job, const StageFolder& folder,
-       const Selection& selection)
+  Loop(const model::LoadedModel& loaded, const Config& config, const Job& job,
+       const StageFolder& folder, const Selection& selection)
       : loaded_(loaded),
         config_(config),
         job_(job),
@@ -56,13 +56,14 @@ class Loop {
         progress_(budget_, job.label),
         optimizer_(make_optimizer(selection.trained(), config.optimizer,
                                   {.seed = static_cast<uint64_t>(config.seed)})),
-        checkpoints_(folder, loaded, *optimizer_, config) {}
+        checkpoints_(folder, *optimizer_, config) {}
 
   Result run() {
     reset_peak_memory();
     resume();
     describe();
     clear_gradients(loaded_.model->parameters());
+    clear_gradients(selection_.trained());
     set_gradient_dtypes(selection_.trained(), config_);
     evaluate_if_due();  // which an interrupt may have put off
     while (!ended_by(counts_)) {
@@ -101,11 +102,12 @@ class Loop {
   void resume() {
     int64_t metrics_bytes = 0;
     if (config_.starts_from_optimizer_state) {
-      first_step_ = load_optimizer_step(loaded_.folder, config_.optimizer.name);
-      load_optimizer_state(loaded_.folder, loaded_.model->parameters(), *optimizer_);
+      const TrainedWeights& weights = folder_.weights();
+      first_step_ = load_optimizer_step(weights.source_folder(), config_.optimizer.name);
+      load_optimizer_state(weights.source_folder(), weights.parameters(), *optimizer_);
     }
     if (job_.resumes) {
-      if (const auto progressed = folder_.load_checkpoint(loaded_, *optimizer_)) {
+      if (const auto progressed = folder_.load_checkpoint(*optimizer_)) {
         counts_ = progressed->counts;
         cursor_ = progressed->cursor;
         window_ = Window::parse(progressed->window);
@@ -126,7 +128,8 @@ class Loop {
   }
 
   void describe() const {
-    const int64_t num_total = nn::num_elements(loaded_.model->parameters());
+    const int64_t num_total = nn::num_elements(folder_.weights().parameters()) +
+                              nn::num_elements(folder_.weights().fixed());
     const bool is_packed = config_.batch.packing != data::Packing::None;
     log::info("[train] {} parameters, {} of them trained; {} of {} {}; {}, {}, seed {}",
               format_count(static_cast<double>(num_total)),
@@ -139,7 +142,7 @@ class Loop {
   void run_step() {
     auto start = Clock::now();
     const data::Prefetcher::Item item = batches_->next();
-    const Counts of_step = count_batch(item.batch, loaded_.model->config());
+    const Counts of_step = count_batch(item.batch, *loaded_.model);
     if (num_timed_steps_ == 0 && of_step.train_flops >= kMinFlopsOfMeasuredStep) {
       matmul_flops_per_s_ = measure_matmul_rate(
           make_training_context(config_, counts_.step).compute_dtype, loaded_.model->device());
@@ -197,7 +200,7 @@ class Loop {
   // Returns where the step is to be skipped.
   void handle_divergence(const Replay& replay, double loss) {
     const Divergence divergence = diagnose(*loaded_.model, selection_.trained(), replay, loss);
-    clear_gradients(loaded_.model->parameters());
+    clear_gradients(selection_.trained());
     std::string text = train::describe(divergence, replay.batch);
     if (config_.on_non_finite == OnNonFinite::Skip) {
       if (num_skipped_in_a_row_ + 1 < kMaxSkippedInARow) {
@@ -208,7 +211,7 @@ class Loop {
     }
     const std::string folder = fmt::format("{}/divergence/step-{}", job_.out, replay.step);
     try {
-      save_replay(folder, loaded_, *optimizer_, replay, divergence);
+      save_replay(folder, folder_.weights(), *optimizer_, replay, divergence);
     } catch (const Error& error) {
       fail(ErrorCode::NonFinite, "[train] {}; it could not be saved for replay: {}", text,
            error.what());
@@ -295,7 +298,7 @@ class Loop {
     const bool takes_best = config_.keeps_best && monitor_.best_step() > 0;
     if (takes_best && monitor_.best_step() != counts_.step) {
       checkpoints_.wait();
-      folder_.load_best(loaded_, monitor_.best_step());
+      folder_.load_best(monitor_.best_step());
       log::info("[train] the model is that of step {}, whose {} is the best: {:.4f}",
                 monitor_.best_step(), config_.monitor, monitor_.best_value());
     }
@@ -318,11 +321,11 @@ class Loop {
                              first_step_ + counts_.step);
     };
     checkpoints_.wait_and_warn();
-    folder_.save_finished(loaded_, result, add_state);
+    folder_.save_finished(result, add_state);
     return result;
   }
 
-  model::LoadedModel& loaded_;
+  const model::LoadedModel& loaded_;
   const Config& config_;
   const Job& job_;
   const StageFolder& folder_;
@@ -353,16 +356,17 @@ class Loop {
 
 }  // namespace
 
-Result train(model::LoadedModel& loaded, const Config& config, const Job& job) {
+Result train(const model::LoadedModel& loaded, const Config& config, const Job& job) {
   validate(config, "train");
   check_job(config, job);
   check_parameter_dtype(*loaded.model, config);
-  const Selection selection(loaded.model->parameters(), config);
+  const auto weights = make_trained_weights(loaded);
+  const Selection selection(weights->parameters(), config, weights->fixed());
   const FolderLock lock(job.out);
-  const StageFolder folder(job, make_identity(*loaded.model, config, job));
+  const StageFolder folder(job, *weights, make_identity(*loaded.model, *weights, config, job));
   if (job.resumes) {
-    if (const auto finished = folder.load_finished(loaded)) {
-      log::info("[train] {} is finished already", folder.model_path());
+    if (const auto finished = folder.load_finished()) {
+      log::info("[train] {} is finished already", folder.finished_path());
       return *finished;
     }
   }

@@ -17,17 +17,20 @@
 //                            (Unix time). An evaluation is a line of its own: {"step": n,
 //                            "evaluation": {name: value}}
 //   tensorboard/             an event file with the numbers of metrics.jsonl (sinks/metric_log.h)
-//   checkpoints/step-.../    complete or absent: model/ (a Hugging Face folder),
-//                            optimizer.safetensors, trainer.json (step, consumed counts, where the
-//                            data stands, config, size of metrics.jsonl, unfinished statistics) and
-//                            checksums.xxh128 of them all; the newest keep_last, and those whose
-//                            step is a multiple of keep_every
-//   best/step-.../           the best evaluated model, of the run and of each checkpoint that is
-//                            kept: a Hugging Face folder with best.json and checksums.xxh128
+//   checkpoints/step-.../    complete or absent: model/ (a Hugging Face folder; where an adapter is
+//                            trained adapter/, and nothing of its base), optimizer.safetensors,
+//                            trainer.json (step, consumed counts, where the data stands, config,
+//                            size of metrics.jsonl, unfinished statistics) and checksums.xxh128 of
+//                            them all; the newest keep_last, and those whose step is a multiple of
+//                            keep_every
+//   best/step-.../           the best evaluated model (or adapter), of the run and of each
+//                            checkpoint that is kept: its folder with best.json and
+//                            checksums.xxh128
 //   divergence/step-N/       a step that was not finite (divergence.h)
 //   result.json              the Result, written at the end
-//   model/                   the finished model (a Hugging Face folder), written at the end; then
-//                            best/ and all checkpoints but those of keep_every are removed
+//   model/ or adapter/       the finished model (a Hugging Face folder) or adapter, written at the
+//                            end; then best/ and all checkpoints but those of keep_every are
+//                            removed
 //   .lock                    while a process writes the folder (FolderLock)
 #pragma once
 
@@ -62,7 +65,7 @@ struct Result {
 struct Job {
   std::string out;       // the stage's folder
   bool resumes = false;  // continue from the newest whole one of out/checkpoints where there is
-                         // one; an out/model that is there already is an error unless resumed
+                         // one; a finished folder that is there already is an error unless resumed
   std::string label;     // for the progress bar
   // Example number `position` of the endless stream, tokenised: a pure function. Called from one
   // other thread, which makes batches ahead of the loop (data/prefetch.h); what it throws ends the
@@ -79,18 +82,20 @@ struct Job {
 // Throws InvalidConfig naming the key below `path` ("train"), what was found and what is expected.
 void validate(const Config& config, const std::string& path);
 
-// With keeps_optimizer_state, model/ has the optimizer's state; with starts_from_optimizer_state,
-// the optimizer goes on with that of `loaded.folder`, updates counted from there
-// (optimizer_state.h).
+// With keeps_optimizer_state, the finished folder has the optimizer's state; with
+// starts_from_optimizer_state, the optimizer goes on with that of `loaded.folder`, updates counted
+// from there (optimizer_state.h).
 //
-// Trains `loaded.model` in place; frozen parameters (parameter_sets.h) take no memory beyond their
-// own. Checkpoints are written by a thread of their own from a copy of what is trained and of the
-// optimizer's state (checkpoints/checkpoint_writer.h); one that could not be written throws
-// Error(Io) at a later step. On Ctrl-C: saves a checkpoint, then throws Error(Interrupted)
-// that says how to resume. A non-finite loss or gradient throws Error(NonFinite) with step and
-// parameter, or the step is skipped: noise and data of later steps are what they would have been.
-// Evaluations change nothing of the run's bytes. A killed process resumes to the same bytes (CPU,
-// same number of threads). Throws InvalidArgument where another process is writing job.out.
-Result train(model::LoadedModel& loaded, const Config& config, const Job& job);
+// Trains `loaded.model` in place, or where it has an active adapter that adapter alone
+// (trained_weights.h): then the model's own weights are frozen and may be of any dtype. Frozen
+// parameters (parameter_sets.h) take no memory beyond their own. Checkpoints are written by a
+// thread of their own from a copy of what is trained and of the optimizer's state
+// (checkpoints/checkpoint_writer.h); one that could not be written throws Error(Io) at a later
+// step. On Ctrl-C: saves a checkpoint, then throws Error(Interrupted) that says how to resume. A
+// non-finite loss or gradient throws Error(NonFinite) with step and parameter, or the step is
+// skipped: noise and data of later steps are what they would have been. Evaluations change nothing
+// of the run's bytes. A killed process resumes to the same bytes (CPU, same number of threads).
+// Throws InvalidArgument where another process is writing job.out.
+Result train(const model::LoadedModel& loaded, const Config& config, const Job& job);
 
 }  // namespace flanmoe::train

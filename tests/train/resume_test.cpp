@@ -317,7 +317,8 @@ class Writer : public Resume {
           << parameter.name;
   }
   StageFolder open() {
-    return {tiny_job(out_, true), make_identity(*loaded_.model, config_, tiny_job(out_))};
+    return {tiny_job(out_, true), *weights_,
+            make_identity(*loaded_.model, *weights_, config_, tiny_job(out_))};
   }
 
   const std::string out_ = Resume::folder_ / "out";
@@ -329,11 +330,12 @@ class Writer : public Resume {
   model::LoadedModel loaded_ = make_tiny_model();
   std::unique_ptr<Optimizer> optimizer_ =
       make_optimizer(loaded_.model->parameters(), config_.optimizer);
+  const std::unique_ptr<TrainedWeights> weights_ = make_trained_weights(loaded_);
   const StageFolder folder_ = open();
 };
 
 TEST_F(Writer, ACheckpointHasTheStateOfItsInstant) {
-  CheckpointWriter writer(folder_, loaded_, *optimizer_, config_);
+  CheckpointWriter writer(folder_, *optimizer_, config_);
   for (int64_t step = 1; step <= 20; ++step) {
     set_all(static_cast<float>(step));
     EXPECT_GE(writer.save(at_step(step)), 0.0);
@@ -341,7 +343,7 @@ TEST_F(Writer, ACheckpointHasTheStateOfItsInstant) {
   }
   writer.wait();
   EXPECT_EQ(folder_.checkpoints().steps(), (std::vector<int64_t>{19, 20}));
-  const auto progressed = folder_.load_checkpoint(loaded_, *optimizer_);
+  const auto progressed = folder_.load_checkpoint(*optimizer_);
   ASSERT_TRUE(progressed);
   EXPECT_EQ(progressed->counts.step, 20);
   EXPECT_EQ(progressed->extra.at("note"), "kept");
@@ -353,12 +355,12 @@ TEST_F(Writer, ACheckpointHasTheStateOfItsInstant) {
   set_all(21);
   writer.save_now(at_step(21));
   set_all(-1);
-  EXPECT_EQ(folder_.load_checkpoint(loaded_, *optimizer_)->counts.step, 21);
+  EXPECT_EQ(folder_.load_checkpoint(*optimizer_)->counts.step, 21);
   expect_all(21);
 }
 
 TEST_F(Writer, ChecksumsMadeWhileWritingAreThoseOfTheFiles) {
-  CheckpointWriter writer(folder_, loaded_, *optimizer_, config_);
+  CheckpointWriter writer(folder_, *optimizer_, config_);
   writer.save(at_step(1));
   writer.wait();
   const std::string path = folder_.checkpoints().path(1),
@@ -368,7 +370,7 @@ TEST_F(Writer, ChecksumsMadeWhileWritingAreThoseOfTheFiles) {
 }
 
 TEST_F(Writer, AFailedWriteIsToldOnceAndTheNextOneSucceeds) {
-  CheckpointWriter writer(folder_, loaded_, *optimizer_, config_);
+  CheckpointWriter writer(folder_, *optimizer_, config_);
   writer.save(at_step(1));
   writer.wait();
   const std::string path = folder_.checkpoints().path(2);
@@ -390,7 +392,7 @@ TEST_F(Writer, AFailedWriteIsToldOnceAndTheNextOneSucceeds) {
 
 TEST_F(Writer, TheBestModelIsThereAsLongAsACheckpointNamesIt) {
   const auto best_steps = [&] { return folder_.best_models().steps(); };
-  CheckpointWriter writer(folder_, loaded_, *optimizer_, config_);
+  CheckpointWriter writer(folder_, *optimizer_, config_);
   set_all(3);
   writer.save_best(3, {{"accuracy", 0.5}, {"loss", 2}});
   set_all(4);
@@ -402,8 +404,8 @@ TEST_F(Writer, TheBestModelIsThereAsLongAsACheckpointNamesIt) {
   writer.wait();
   EXPECT_EQ(best_steps(), (std::vector<int64_t>{3, 5}));
   // killed here, the run goes on from step 4, whose best model is that of step 3
-  EXPECT_EQ(folder_.load_checkpoint(loaded_, *optimizer_)->best_step, 3);
-  const auto values = folder_.load_best(loaded_, 3);
+  EXPECT_EQ(folder_.load_checkpoint(*optimizer_)->best_step, 3);
+  const auto values = folder_.load_best(3);
   EXPECT_EQ(values, (std::map<std::string, double>{{"accuracy", 0.5}, {"loss", 2}}));
   expect_all(3);
 
@@ -413,24 +415,23 @@ TEST_F(Writer, TheBestModelIsThereAsLongAsACheckpointNamesIt) {
   writer.save(at_step(8, 5));
   writer.wait();
   EXPECT_EQ(best_steps(), (std::vector<int64_t>{5}));
-  EXPECT_DOUBLE_EQ(folder_.load_best(loaded_, 5).at("accuracy"), 0.75);
+  EXPECT_DOUBLE_EQ(folder_.load_best(5).at("accuracy"), 0.75);
   expect_all(5);
 
   fs::remove(folder_.best_models().path(5) + "/config.json");
-  EXPECT_NE(error_of(ErrorCode::CorruptFile, [&] { (void)folder_.load_best(loaded_, 5); })
+  EXPECT_NE(error_of(ErrorCode::CorruptFile, [&] { (void)folder_.load_best(5); })
                 .find("config.json is missing"),
             std::string::npos);
-  EXPECT_NE(
-      error_of(ErrorCode::CorruptFile, [&] { (void)folder_.load_checkpoint(loaded_, *optimizer_); })
-          .find("best/step-00000005/config.json is missing"),
-      std::string::npos);
-  folder_.save_finished(loaded_, {});
+  EXPECT_NE(error_of(ErrorCode::CorruptFile, [&] { (void)folder_.load_checkpoint(*optimizer_); })
+                .find("best/step-00000005/config.json is missing"),
+            std::string::npos);
+  folder_.save_finished({});
   EXPECT_FALSE(is_folder(out_ + "/best"));
   EXPECT_FALSE(is_folder(out_ + "/checkpoints"));
 }
 
 TEST_F(Writer, ALeftOverOfAKilledProcessIsRemoved) {
-  CheckpointWriter writer(folder_, loaded_, *optimizer_, config_);
+  CheckpointWriter writer(folder_, *optimizer_, config_);
   writer.save(at_step(4));
   writer.save_best(4, {});
   writer.wait();

@@ -304,7 +304,7 @@ TEST_F(StageTest, ABadWeightIsNamedWithTheFirstLayerAndTheStepIsKeptForReplay) {
     EXPECT_EQ(replay.config.batch.batch_size, 6);
     EXPECT_EQ(replay.batch.num_rows, 6);
     const auto saved = model::load_model(out + "/divergence/step-5/model");
-    const ReplayResult result = run_replay(*saved.model, replay);
+    const ReplayResult result = run_replay(saved, replay);
     EXPECT_FALSE(std::isfinite(result.losses.front().second));
     EXPECT_EQ(result.divergence.bad_weight, name);
     EXPECT_EQ(result.divergence.bad_activation, "decoder.block.1.layer.1");
@@ -321,8 +321,8 @@ TEST_F(StageTest, AReplayOfAFiniteStepGivesItsLossAndGradients) {
   stream.next();
   Replay replay{config, 2, 2, 0.0, stream.next()};
   const auto optimizer = make_optimizer(loaded.model->parameters(), config.optimizer);
-  save_replay(folder_ / "replay", loaded, *optimizer, replay, {.step = 2});
-  const ReplayResult result = run_replay(*loaded.model, load_replay(folder_ / "replay"));
+  save_replay(folder_ / "replay", *make_trained_weights(loaded), *optimizer, replay, {.step = 2});
+  const ReplayResult result = run_replay(loaded, load_replay(folder_ / "replay"));
   const Json line = metrics("out")[1];
   EXPECT_DOUBLE_EQ(result.losses.front().second, line.at("loss"));
   double sum = 0;

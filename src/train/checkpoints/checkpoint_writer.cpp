@@ -7,27 +7,23 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "checkpoint/tensor_writer.h"
-#include "model/name_table.h"
 
 namespace flanmoe::train {
 namespace {
 
 // By the names of parameters, sharing their memory.
-checkpoint::NamedTensors trained_tensors(const model::Model& model) {
+checkpoint::NamedTensors trained_tensors(const TrainedWeights& weights) {
   checkpoint::NamedTensors tensors;
-  for (const nn::Parameter& parameter : model.parameters())
+  for (const nn::Parameter& parameter : weights.parameters())
     if (parameter.tensor.requires_grad()) tensors[parameter.name] = parameter.tensor.detach();
   return tensors;
 }
 
 }  // namespace
 
-CheckpointWriter::CheckpointWriter(const StageFolder& folder, const model::LoadedModel& loaded,
-                                   Optimizer& optimizer, const Config& config)
-    : folder_(folder),
-      loaded_(loaded),
-      optimizer_(optimizer),
-      retention_{config.keep_last, config.keep_every} {}
+CheckpointWriter::CheckpointWriter(const StageFolder& folder, Optimizer& optimizer,
+                                   const Config& config)
+    : folder_(folder), optimizer_(optimizer), retention_{config.keep_last, config.keep_every} {}
 
 CheckpointWriter::~CheckpointWriter() {
   wait_and_warn();
@@ -42,7 +38,7 @@ void CheckpointWriter::wait_and_warn() {
 }
 
 void CheckpointWriter::take_parameters() {
-  parameters_.take(trained_tensors(*loaded_.model));
+  parameters_.take(trained_tensors(folder_.weights()));
 }
 
 double CheckpointWriter::save(const Progressed& progressed) {
@@ -63,7 +59,7 @@ double CheckpointWriter::save(const Progressed& progressed) {
 void CheckpointWriter::save_now(const Progressed& progressed) {
   wait_and_warn();
   write(progressed.counts.step, folder_.to_trainer_json(progressed), progressed.best_step,
-        to_cpu(trained_tensors(*loaded_.model)), to_cpu(optimizer_.state()));
+        to_cpu(trained_tensors(folder_.weights())), to_cpu(optimizer_.state()));
 }
 
 double CheckpointWriter::save_best(int64_t step, const std::map<std::string, double>& values) {
@@ -74,33 +70,12 @@ double CheckpointWriter::save_best(int64_t step, const std::map<std::string, dou
   for (const auto& [name, value] : values) best["values"][name] = value;
   thread_.start([this, step, text = best.dump(1) + "\n"] {
     folder_.best_models().write(step, [&](const std::string& folder) {
-      const FileHashes hashes = write_model(folder, parameters_.tensors());
+      const FileHashes hashes = folder_.weights().write(folder, parameters_.tensors());
       write_file_atomically(folder + "/" + StageFolder::kBestFile, text);
       return hashes;
     });
   });
   return seconds_since(start);
-}
-
-FileHashes CheckpointWriter::write_model(const std::string& folder,
-                                         const checkpoint::NamedTensors& trained) const {
-  const at::NoGradGuard no_grad;
-  const model::Model& model = *loaded_.model;
-  checkpoint::NamedTensors tensors;
-  for (const model::DiskTensor& tensor :
-       model::list_disk_tensors(model.parameters(), model.config())) {
-    const nn::Parameter& parameter = model.parameters()[tensor.parameter];
-    const auto found = trained.find(parameter.name);
-    tensors[tensor.name] = model::part_on_disk(
-        found != trained.end() ? found->second : parameter.tensor.detach().cpu(), parameter,
-        tensor);
-  }
-  checkpoint::FolderWriter writer(folder, checkpoint::describe_tensors(tensors, folder));
-  for (const std::string& name : writer.order()) writer.write(name, tensors.at(name));
-  writer.finish();
-  model::save_description(folder, model.config(), loaded_.tokenizer.get(),
-                          model.parameters().front().tensor.scalar_type());
-  return writer.hashes();
 }
 
 void CheckpointWriter::write(int64_t step, const std::string& trainer_json, int64_t best_step,
@@ -109,8 +84,10 @@ void CheckpointWriter::write(int64_t step, const std::string& trainer_json, int6
   const CheckpointStore& store = folder_.checkpoints();
   store.write(step, [&](const std::string& folder) {
     FileHashes hashes;
-    for (const auto& [name, hash] : write_model(folder + "/" + StageFolder::kModelFolder, trained))
-      hashes[std::string(StageFolder::kModelFolder) + "/" + name] = hash;
+    const std::string weights = folder_.weights().folder_name();
+    make_folders(folder + "/" + weights);
+    for (const auto& [file, hash] : folder_.weights().write(folder + "/" + weights, trained))
+      hashes[weights + "/" + file] = hash;
     const std::string path = folder + "/" + model::kOptimizerFile;
     checkpoint::SafetensorsWriter writer(path, checkpoint::describe_tensors(optimizer_state, path));
     for (const std::string& name : writer.order()) writer.write(name, optimizer_state.at(name));

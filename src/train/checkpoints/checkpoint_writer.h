@@ -13,12 +13,11 @@ namespace flanmoe::train {
 // save() copies what a step changes (trained parameters, optimizer state) into memory of its own,
 // kept from one checkpoint to the next; one thread then writes, checksums and syncs that copy, puts
 // it in its place and removes checkpoints that are not kept. What frozen parameters have is read
-// where it is. For one calling thread.
+// where it is, where it is written at all (StageFolder::weights()). For one calling thread.
 class CheckpointWriter {
  public:
   // All must outlive it.
-  CheckpointWriter(const StageFolder& folder, const model::LoadedModel& loaded,
-                   Optimizer& optimizer, const Config& config);
+  CheckpointWriter(const StageFolder& folder, Optimizer& optimizer, const Config& config);
   // Waits; a checkpoint that could not be written is then a warning.
   ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
@@ -43,14 +42,11 @@ class CheckpointWriter {
 
  private:
   void take_parameters();
-  // Tensors of the model by their names on disk, and files without tensors.
-  FileHashes write_model(const std::string& folder, const checkpoint::NamedTensors& trained) const;
   void write(int64_t step, const std::string& trainer_json, int64_t best_step,
              const checkpoint::NamedTensors& trained,
              const checkpoint::NamedTensors& optimizer_state) const;
 
   const StageFolder& folder_;
-  const model::LoadedModel& loaded_;
   Optimizer& optimizer_;
   Retention retention_;
   Snapshot parameters_, optimizer_state_;
