@@ -5,13 +5,15 @@
 #include "base/random.h"
 #include "common.h"
 #include "model/folder.h"
+#include "peft/spec.h"
 #include "study/data_spec.h"
 #include "study/stages/documents.h"
+#include "study/stages/load_for_training.h"
 #include "study/stages/mixture_draw.h"
 #include "study/stages/stage_defaults.h"
 #include "study/stages/task_draw.h"
 #include "study/stages/validation.h"
-#include "train/stochastic_rounding.h"
+#include "train/trained_weights.h"
 #include "train/trainer.h"
 #include "verbs.h"
 
@@ -24,6 +26,8 @@ struct State {
   std::string model, data, validation, task, objective, stage;
   int64_t num_validation_examples = 200;
   train::Job job;
+  std::vector<std::string> adapter_specs;
+  peft::Config adapter;
   train::Config config;
   data::MixtureConfig mixture;
   data::ObjectiveConfig pretraining;
@@ -55,6 +59,10 @@ struct State {
            "--validation-data",
            config.evaluate_every);
     if (kind() == study::StageKind::Tune) data::check_mixture(data, mixture);
+    if (!adapter_specs.empty()) {
+      adapter = peft::parse_components(adapter_specs, "--adapter");
+      study::check_adapter(model, adapter, "--adapter");
+    }
     pretraining.kind = is_given ? *parse_enum<data::ObjectiveKind>(objective)
                        : kind() == study::StageKind::Adapt ? data::ObjectiveKind::PrefixLm
                                                            : data::ObjectiveKind::SpanCorruption;
@@ -113,7 +121,7 @@ struct State {
 
 Verb add_train(Options options) {
   auto state = std::make_shared<State>();
-  options.positional("MODEL", state->model, "model folder");
+  options.positional("MODEL", state->model, "model folder, or an adapter to train on");
   options.option("data", state->data,
                  "mixture files, examples (files or folders), builtin:train, builtin:easy, "
                  "builtin:TASK (tune, finetune); documents or builtin:corpus, builtin:easy-corpus "
@@ -125,6 +133,10 @@ Verb add_train(Options options) {
       "tune: instruction examples; finetune: one task; pretrain: documents; adapt: prefix-lm on "
       "documents. Named, it brings the learning rate, batch size and dropout of its papers "
       "(docs/stages.md) where they are not given");
+  options.repeated("adapter", state->adapter_specs,
+                   "KIND[,key=value...]: train an adapter in place of the model, whose own weights "
+                   "stay as they are; given several times, its components. Brings the learning "
+                   "rate, dropout and loss of its paper, as --stage does");
   options.option("task", state->task, "finetune: the task to take where the data has several");
   options.option("validation-data", state->validation,
                  "what --evaluate-every evaluates: suites (builtin:seen, builtin:TASK, files or "
@@ -139,7 +151,9 @@ Verb add_train(Options options) {
       "on documents: span-corruption, ul2 (the seven denoisers of UL2), prefix-lm (T5's "
       "language-model adaptation); without --stage, any of them pretrains");
   options.after_parsing([state] {
-    if (!state->stage.empty()) state->config = study::make_train_defaults(state->kind());
+    const bool has_adapter = !state->adapter_specs.empty();
+    if (!state->stage.empty() || has_adapter)
+      state->config = study::make_train_defaults(state->kind(), has_adapter);
   });
   options.fields(state->config, {{"batch", ""}}, {{"optimizer-name", "optimizer"}});
   options.fields(state->mixture, {}, {}, "mixture");
@@ -156,16 +170,17 @@ Verb add_train(Options options) {
       "Example:\n  flanmoe train flan-t5-small --data train.jsonl --out tuned --steps 500 "
       "--learning-rate 5e-4 --precision bfloat16\n  flanmoe train moe --data train.jsonl --out "
       "tuned "
-      "--frozen gate,embedding");
+      "--frozen gate,embedding\n  flanmoe train flan-t5-small --data train.jsonl --out adapted "
+      "--adapter mov,num_experts=10 --precision bfloat16");
   return [state] {
     state->common.apply();
     state->check();
-    model::LoadedModel loaded = model::load_model_with_tokenizer(
-        state->model, train::find_parameter_dtype(state->config), state->common.torch_device());
+    const model::LoadedModel loaded = study::load_for_training(
+        state->model, state->adapter, state->config, state->common.torch_device(), "--adapter");
     state->job.label = "train";
     state->open_data(loaded);
     const train::Result result = train::train(loaded, state->config, state->job);
-    const std::string model_folder = state->job.out + "/model";
+    const std::string model_folder = train::find_trained_folder(state->job.out);
     if (state->common.is_json)
       print_json({{"model", model_folder},
                   {"steps", result.steps},

@@ -13,12 +13,17 @@ namespace flanmoe::apps {
 
 Verb add_bench(Options options) {
   auto settings = std::make_shared<BenchSettings>();
-  options.positional("WHAT", settings->what, "train, optimizer, moe, data, packing or matmul");
+  options.positional("WHAT", settings->what,
+                     "train, optimizer, moe, generate, data, packing or matmul");
   options.option("shape", settings->shape, "a named size or a model folder");
   options.option("optimizer", settings->optimizer, "adafactor, adamw or sgd");
   options.option("batch", settings->batch, "rows");
   options.option("input-length", settings->input_length, "tokens");
   options.option("target-length", settings->target_length, "tokens");
+  options.option("new-tokens", settings->new_tokens, "of generate");
+  options.repeated("adapter", settings->adapter,
+                   "of train and generate: KIND[,key=value...], an adapter on a frozen base; given "
+                   "several times, its components");
   options.flag("operators", settings->shows_operators,
                "of train: where the time goes, operator by operator, in steps of their own after "
                "those that are measured (CPU)");
@@ -52,12 +57,17 @@ Verb add_bench(Options options) {
   return [settings] {
     settings->common.apply();
     const std::map<std::string, Json (*)(const BenchSettings&)> benches = {
-        {"train", bench_train}, {"optimizer", bench_optimizer}, {"moe", bench_moe},
-        {"data", bench_data},   {"packing", bench_packing},     {"matmul", bench_matmul}};
+        {"train", bench_train},       {"optimizer", bench_optimizer}, {"moe", bench_moe},
+        {"generate", bench_generate}, {"data", bench_data},           {"packing", bench_packing},
+        {"matmul", bench_matmul}};
     const auto found = benches.find(settings->what);
     if (found == benches.end())
       fail(ErrorCode::InvalidArgument, "[bench] unknown benchmark '{}'{}", settings->what,
-           suggestion(settings->what, {"train", "optimizer", "moe", "data", "packing", "matmul"}));
+           suggestion(settings->what,
+                      {"train", "optimizer", "moe", "generate", "data", "packing", "matmul"}));
+    if (settings->new_tokens < 2)
+      fail(ErrorCode::InvalidArgument, "[--new-tokens] expected at least 2, found {}",
+           settings->new_tokens);
     if (settings->repeats < 1)
       fail(ErrorCode::InvalidArgument, "[--repeats] expected at least 1, found {}",
            settings->repeats);

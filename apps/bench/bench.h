@@ -8,7 +8,9 @@
 
 #include "base/json_fwd.h"
 #include "common.h"
+#include "data/batch.h"
 #include "model/config.h"
+#include "model/model.h"
 
 namespace flanmoe::apps {
 
@@ -17,14 +19,20 @@ struct BenchSettings {
   std::string what, shape = "flan-t5-small", optimizer = "adafactor", routing = "uniform",
                     data = "builtin:train", tokenizer, tokens_out;
   std::vector<std::string> arms = {"padded", "bucketed", "packed"};
+  std::vector<std::string> adapter;  // components
   int64_t num_examples = 0;
-  int64_t batch = 8, input_length = 256, target_length = 64, repeats = 5;
+  int64_t batch = 8, input_length = 256, target_length = 64, new_tokens = 128, repeats = 5;
   int64_t num_experts = 64, top_k = 2, num_tokens = 4096, d_model = 512, d_ff = 2048;
   bool is_gated = false, shows_operators = false;
 };
 
 // Of --shape: a named size or a model folder.
 model::ModelConfig bench_model_config(const BenchSettings& settings);
+// With random weights. Where there is an adapter, it is attached and active, and the model's own
+// weights are frozen and in --dtype; else they are in `dtype`.
+model::Model make_bench_model(const BenchSettings& settings, at::ScalarType dtype);
+// Batch rows of input_length and target_length random tokens.
+data::Batch make_bench_batch(const BenchSettings& settings, int64_t vocab_size);
 
 double seconds_of(const std::function<void()>& work);
 double median(std::vector<double> values);
@@ -46,10 +54,16 @@ class MatmulRate {
 
 // Each returns the keys of DESIGN.md, besides those that all benchmarks have.
 Json bench_matmul(const BenchSettings& settings);
-// Whole optimizer steps. With shows_operators also "operators": [{phase, name, calls, seconds (of
-// one step), share (of the step), flops, fraction_of_matmul}]; FLOPs are those of the matrix
-// products that were made, for attention those that the model's count of FLOPs has.
+// Whole optimizer steps, with --adapter of the adapter alone. optimizer_state_bytes and
+// num_trained_parameters beside time and peak memory. With shows_operators also "operators":
+// [{phase, name, calls, seconds (of one step), share (of the step), flops, fraction_of_matmul}];
+// FLOPs are those of the matrix products that were made, for attention those that the model's count
+// of FLOPs has.
 Json bench_train(const BenchSettings& settings);
+// Greedy decoding of new_tokens for every row of a batch, </s> ignored: median_s from the prompts
+// to the last token, decode_step_s the median of a step behind the first one, which has the encoder
+// in it.
+Json bench_generate(const BenchSettings& settings);
 // A Markdown table of "operators", without what takes less than 0.2 % of the step.
 std::string format_operators(const Json& operators);
 // Updates of --shape's parameters alone, with the memory rate of the same run and threads. Bytes

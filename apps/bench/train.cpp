@@ -6,16 +6,17 @@
 #include "bench/bench.h"
 #include "model/accounting.h"
 #include "model/folder.h"
+#include "model/model.h"
 #include "ops/operator_profile.h"
+#include "peft/adapter.h"
+#include "peft/spec.h"
 #include "train/gradients.h"
 #include "train/model_input.h"
 #include "train/optimizers/optimizer.h"
 #include "train/step.h"
 
 namespace flanmoe::apps {
-namespace {
-
-data::Batch random_batch(const BenchSettings& settings, int64_t vocab_size) {
+data::Batch make_bench_batch(const BenchSettings& settings, int64_t vocab_size) {
   RandomStream stream(
       RandomKey(static_cast<uint64_t>(settings.common.seed), RandomPurpose::Generator));
   const auto draw = [&](int64_t length) {
@@ -32,12 +33,24 @@ data::Batch random_batch(const BenchSettings& settings, int64_t vocab_size) {
   return data::make_batch(examples);
 }
 
-}  // namespace
-
 model::ModelConfig bench_model_config(const BenchSettings& settings) {
   const std::vector<std::string> sizes = model::size_names();
   const bool is_size = std::find(sizes.begin(), sizes.end(), settings.shape) != sizes.end();
   return is_size ? model::named_size(settings.shape) : model::load_model_config(settings.shape);
+}
+
+model::Model make_bench_model(const BenchSettings& settings, at::ScalarType dtype) {
+  const bool has_adapter = !settings.adapter.empty();
+  model::Model model(bench_model_config(settings), 0,
+                     has_adapter ? settings.common.scalar_type() : dtype,
+                     settings.common.torch_device());
+  if (!has_adapter) return model;
+  for (const nn::Parameter& parameter : model.parameters())
+    at::Tensor(parameter.tensor).requires_grad_(false);
+  const peft::Config config = peft::parse_components(settings.adapter, "--adapter");
+  model.activate(model.attach(std::make_shared<peft::Adapter>(
+      "bench", config, model.sites(), static_cast<uint64_t>(settings.common.seed), "--adapter")));
+  return model;
 }
 
 namespace {
@@ -102,11 +115,14 @@ Json bench_train(const BenchSettings& settings) {
     fail(ErrorCode::Unsupported, "[--operators] expected --device cpu, found {}",
          settings.common.device);
   const model::ModelConfig config = bench_model_config(settings);
-  const model::Model model(config, 0, at::kFloat, settings.common.torch_device());
+  const model::Model model = make_bench_model(settings, at::kFloat);
+  const nn::Parameters& trained = settings.adapter.empty()
+                                      ? model.parameters()
+                                      : model.adapter(*model.active_adapter()).parameters();
   train::OptimizerConfig optimizer_config;
   optimizer_config.name = settings.optimizer;
-  const auto optimizer = train::make_optimizer(model.parameters(), optimizer_config);
-  const data::Batch batch = random_batch(settings, std::min<int64_t>(config.vocab_size, 32000));
+  const auto optimizer = train::make_optimizer(trained, optimizer_config);
+  const data::Batch batch = make_bench_batch(settings, std::min<int64_t>(config.vocab_size, 32000));
   const model::ModelInput input =
       train::to_model_input(batch, config, settings.common.torch_device());
 
@@ -114,7 +130,7 @@ Json bench_train(const BenchSettings& settings) {
   train_config.precision = settings.common.scalar_type() == at::kBFloat16
                                ? train::Precision::BFloat16
                                : train::Precision::Float32;
-  train::set_gradient_dtypes(model.parameters(), train_config);
+  train::set_gradient_dtypes(trained, train_config);
 
   double loss = 0;
   int64_t step = 0, peak_bytes = 0;
@@ -133,10 +149,9 @@ Json bench_train(const BenchSettings& settings) {
     phase("backward");
     output.loss.backward();
     phase("optimizer");
-    optimizer->step(
-        step, 1e-4,
-        train::compute_clip_scale(train::compute_gradient_norm(model.parameters()), 1.0));
-    train::clear_gradients(model.parameters());
+    optimizer->step(step, 1e-4,
+                    train::compute_clip_scale(train::compute_gradient_norm(trained), 1.0));
+    train::clear_gradients(trained);
     phase(nullptr);
     loss = output.cross_entropy.item<double>();
   };
@@ -152,9 +167,15 @@ Json bench_train(const BenchSettings& settings) {
   if (!(loss > 0)) fail(ErrorCode::NonFinite, "[bench] the loss of step {} is {}", step, loss);
   const double median_s = median(seconds);
   const double flops =
-      model::count_train_flops(config, batch.num_input_tokens, batch.num_target_tokens,
+      model::count_train_flops(model, batch.num_input_tokens, batch.num_target_tokens,
                                settings.input_length, settings.target_length);
+  int64_t state_bytes = 0;
+  for (const auto& [name, tensor] : optimizer->state())
+    state_bytes += static_cast<int64_t>(tensor.nbytes());
   Json json{{"shape", settings.shape},
+            {"adapter", settings.adapter},
+            {"num_trained_parameters", nn::num_elements(trained)},
+            {"optimizer_state_bytes", state_bytes},
             {"median_s", median_s},
             {"min_s", *std::min_element(seconds.begin(), seconds.end())},
             {"max_s", *std::max_element(seconds.begin(), seconds.end())},

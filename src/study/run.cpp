@@ -123,8 +123,10 @@ class Executor {
 
   std::string output_folder(const ResolvedInput& input) const {
     if (!input.stage) return input.input.value;
-    const bool is_vocabulary = input.input.output == StageOutput::Vocabulary;
-    return stage_folder(out_, input.stage->name()) + (is_vocabulary ? "/tokenizer" : "/model");
+    const std::string folder = stage_folder(out_, input.stage->name());
+    if (input.input.output == StageOutput::Vocabulary) return folder + "/tokenizer";
+    const std::string trained = train::find_trained_folder(folder);
+    return trained.empty() ? folder + "/model" : trained;
   }
 
   // Of the stage and of all that trained its model before.

@@ -75,7 +75,7 @@ class EvaluateStage final : public Stage {
                                                          c10::Device(run.device));
     make_folders(run.run_folder + "/eval");
     for (const auto& data : data_) evaluate(loaded, data.spec, run);
-    run.record->model = make_model_facts(loaded.model->config());
+    run.record->model = make_model_facts(*loaded.model);
   }
 
  private:

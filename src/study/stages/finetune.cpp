@@ -22,7 +22,7 @@ class FinetuneStage final : public TrainingStage {
  public:
   FinetuneStage(const std::string& name, const ConfigNode& table, const Sections& sections)
       : TrainingStage(name, "finetune") {
-    config_.train = make_train_defaults(StageKind::Finetune, sections);
+    config_.train = make_train_defaults(StageKind::Finetune, sections, table);
     take_validation(config_, sections);
     parse_stage(*this, table, config_);
     find_inputs(config_, sections, sections.data.train, "data.train");

@@ -33,7 +33,7 @@ class PretrainStage final : public TrainingStage {
   PretrainStage(const std::string& name, const ConfigNode& table, const Sections& sections,
                 StageKind kind)
       : TrainingStage(name, std::string(to_string(kind))) {
-    config_.train = make_train_defaults(kind, sections);
+    config_.train = make_train_defaults(kind, sections, table);
     take_validation(config_, sections);
     if (kind == StageKind::Adapt) config_.objective.kind = data::ObjectiveKind::PrefixLm;
     config_.objective.span_corruption = sections.data.span_corruption;

@@ -2,7 +2,7 @@
 
 namespace flanmoe::study {
 
-train::Config make_train_defaults(StageKind kind) {
+train::Config make_train_defaults(StageKind kind, bool trains_adapter) {
   train::Config config;
   switch (kind) {
     case StageKind::Pretrain:  // T5 v1.1: no dropout
@@ -24,11 +24,30 @@ train::Config make_train_defaults(StageKind kind) {
       config.dropout_rate = 0.0;
       break;
   }
+  if (trains_adapter) {  // facts.md items 61 to 63: Adafactor at a constant rate, no warm-up
+    config.learning_rate = 3e-4;
+    config.dropout_rate = 0.1;
+    config.logit_z_coefficient = 1e-4;
+    config.loss_normalisation = model::LossNormalisation::Sequences;
+    config.optimizer.decay_rate = 0.8;
+  }
   return config;
 }
 
-train::Config make_train_defaults(StageKind kind, const Sections& sections) {
-  train::Config config = make_train_defaults(kind);
+namespace {
+
+// An adapter without components is none.
+bool has_adapter(const ConfigNode& stage) {
+  const ConfigNode* adapter = stage.find("adapter");
+  const ConfigNode* components = adapter ? adapter->find("components") : nullptr;
+  return components && !components->elements.empty();
+}
+
+}  // namespace
+
+train::Config make_train_defaults(StageKind kind, const Sections& sections,
+                                  const ConfigNode& stage) {
+  train::Config config = make_train_defaults(kind, has_adapter(stage));
   config.seed = sections.train.seed;
   parse_config(sections.given_train, "train", config);
   return config;

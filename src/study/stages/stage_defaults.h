@@ -10,10 +10,13 @@ namespace flanmoe::study {
 
 enum class StageKind { Pretrain, Tune, Finetune, Adapt };
 
-// train::Config as the kind's papers have it.
-train::Config make_train_defaults(StageKind kind);
-// With the keys of the recipe's top-level train table over them.
-train::Config make_train_defaults(StageKind kind, const Sections& sections);
+// train::Config as the kind's papers have it; where an adapter is trained, as that of MoV and
+// MoLoRA has it (arXiv 2309.05444).
+train::Config make_train_defaults(StageKind kind, bool trains_adapter = false);
+// With the keys of the recipe's top-level train table over them. `stage` is the stage's own table,
+// which says whether there is an adapter.
+train::Config make_train_defaults(StageKind kind, const Sections& sections,
+                                  const ConfigNode& stage);
 
 }  // namespace flanmoe::study
 

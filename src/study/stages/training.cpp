@@ -2,15 +2,18 @@
 
 #include <c10/core/Device.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "model/folder.h"
+#include "peft/config.h"
 #include "study/data_spec.h"
+#include "study/stages/load_for_training.h"
 #include "study/stages/model_facts.h"
 #include "study/stages/validation.h"
 #include "train/parameter_sets.h"
-#include "train/stochastic_rounding.h"
+#include "train/trained_weights.h"
 #include "train/trainer.h"
 
 namespace flanmoe::study {
@@ -100,12 +103,20 @@ void TrainingStage::check() const {
   if (reads_validation()) check_validation();
   train::ParameterSets(config.train.trainable, place("train.trainable"));
   train::ParameterSets(config.train.frozen, place("train.frozen"));
+  if (config.adapter.components.empty()) return;
+  peft::validate(config.adapter, place("adapter"));
+  if (config.train.has_stochastic_rounding)
+    fail(ErrorCode::InvalidConfig, "[{}] is true, expected false: an adapter is trained in float32",
+         place("train.has_stochastic_rounding"));
+  if (is_file(model_.value + "/config.json"))
+    check_adapter(model_.value, config.adapter, place("adapter"));
 }
 
 void TrainingStage::run(StageRun& run) const {
   const train::Config train = with_budget(*this, training(), run);
-  auto loaded = model::load_model_with_tokenizer(
-      run.input_folders.at("model"), train::find_parameter_dtype(train), c10::Device(run.device));
+  const model::LoadedModel loaded =
+      load_for_training(run.input_folders.at("model"), training().adapter, train,
+                        c10::Device(run.device), place("adapter"));
   train::Job job;
   job.out = run.folder;
   job.resumes = run.resumes;
@@ -116,9 +127,10 @@ void TrainingStage::run(StageRun& run) const {
     job.evaluate =
         make_evaluation(*loaded.model, make_validation_examples(*loaded.tokenizer), train);
   const train::Result result = train::train(loaded, train, job);
-  run.add_output("stages/" + name() + "/model");
+  run.add_output("stages/" + name() +
+                 train::find_trained_folder(run.folder).substr(run.folder.size()));
   run.add_output("stages/" + name() + "/metrics.jsonl");
-  run.record->model = make_model_facts(loaded.model->config());
+  run.record->model = make_model_facts(*loaded.model);
   run.record->training = TrainingFacts{.steps = result.steps,
                                        .num_examples = result.num_examples,
                                        .num_input_tokens = result.num_input_tokens,

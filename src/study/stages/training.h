@@ -6,6 +6,7 @@
 
 #include "data/tokenized_example.h"
 #include "eval/validation.h"
+#include "peft/config.h"
 #include "study/stages/stage_config.h"
 #include "text/tokenizer.h"
 #include "train/config.h"
@@ -20,6 +21,7 @@ struct TrainingConfig : CommonConfig {
   std::string match_train_flops;
   std::string validation;
   int64_t num_validation_examples = 0;
+  peft::Config adapter;
   train::Config train;
   template <class Visitor>
   void visit_training(Visitor& v) {
@@ -31,13 +33,16 @@ struct TrainingConfig : CommonConfig {
     v("validation", validation,
       "what is evaluated every train.evaluate_every steps; empty: data.validation");
     v("num_validation_examples", num_validation_examples, "examples of it, a task");
+    v("adapter", adapter,
+      "what is trained in place of the model, whose own weights stay as they are; no components: "
+      "the model, or the adapter that `model` is");
     v("train", train,
       "the loop; keys that are not there are those of the top-level train table "
       "and, where that has not got them either, those of the kind of stage");
   }
 };
 
-// Trains a model on what the stage draws.
+// Trains a model, or an adapter of one, on what the stage draws.
 class TrainingStage : public Stage {
  public:
   using Stage::Stage;

@@ -25,7 +25,7 @@ class TuneStage final : public TrainingStage {
  public:
   TuneStage(const std::string& name, const ConfigNode& table, const Sections& sections)
       : TrainingStage(name, "tune") {
-    config_.train = make_train_defaults(StageKind::Tune, sections);
+    config_.train = make_train_defaults(StageKind::Tune, sections, table);
     take_validation(config_, sections);
     config_.mixture = sections.data.mixture;
     parse_stage(*this, table, config_);
