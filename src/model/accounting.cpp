@@ -129,18 +129,19 @@ double count_train_flops(const ModelConfig& config, int64_t num_input_tokens,
 
 namespace {
 
-// Of one stack ("encoder."): the lowest block with a part of the adapter, the number of blocks
-// where only what comes behind them has one; -1: no part at all. What is in no block stands before
-// them.
+// Of one stack ("encoder."): the lowest block with a part of the adapter, the number of blocks where
+// only what comes behind them has one; -1: no part at all. What is in no stack is in front of the
+// encoder.
 int64_t find_lowest_block(const peft::Adapter& adapter, std::string_view stack,
                           int64_t num_layers) {
+  constexpr std::string_view kBlock = "block.";
   int64_t lowest = -1;
   for (const nn::Parameter& parameter : adapter.parameters()) {
     std::string_view name = parameter.name;
-    if (!name.starts_with(stack)) continue;
-    name.remove_prefix(stack.size());
+    const bool is_in_stack = name.starts_with("encoder.") || name.starts_with("decoder.");
+    if (is_in_stack ? !name.starts_with(stack) : stack != "encoder.") continue;
+    if (is_in_stack) name.remove_prefix(stack.size());
     int64_t block = name.starts_with("final_layer_norm") ? num_layers : 0;
-    constexpr std::string_view kBlock = "block.";
     if (name.starts_with(kBlock))
       std::from_chars(name.data() + kBlock.size(), name.data() + name.size(), block);
     lowest = lowest < 0 ? block : std::min(lowest, block);

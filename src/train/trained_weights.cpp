@@ -51,12 +51,15 @@ class ModelWeights final : public TrainedWeights {
   const nn::Parameters none_;
 };
 
-model::AdapterBase find_base(const std::string& folder) {
-  if (folder.empty()) return {};  // made in memory
-  model::AdapterBase base{folder, ""};
-  if (model::is_adapter_folder(folder)) base = model::find_adapter_base(folder);
-  if (base.hash.empty()) base.hash = model::base_hash(base.path);
-  return base;
+model::AdapterBase find_base(const model::LoadedModel& loaded) {
+  if (!loaded.base_folder.empty())
+    return {loaded.base_folder, model::base_hash(loaded.base_folder)};
+  const at::NoGradGuard no_grad;  // made in memory
+  model::BaseHasher hasher;
+  hasher.add(loaded.model->config());
+  for (const nn::Parameter& parameter : loaded.model->parameters())
+    hasher.add(parameter.name, parameter.tensor.detach());
+  return {"", hasher.hex()};
 }
 
 class AdapterWeights final : public TrainedWeights {
@@ -65,7 +68,7 @@ class AdapterWeights final : public TrainedWeights {
       : model_(*loaded.model),
         adapter_(adapter),
         folder_(loaded.folder),
-        base_(find_base(loaded.folder)),
+        base_(find_base(loaded)),
         written_(adapter.name(), adapter.config(), loaded.model->sites(), 0) {}
   std::string folder_name() const override { return kAdapterFolder; }
   const nn::Parameters& parameters() const override { return adapter_.parameters(); }

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "model/accounting.h"
 #include "model/model.h"
+#include "peft/adapter.h"
 #include "support/expect_error.h"
 #include "support/golden.h"
 #include "support/tiny_model.h"
@@ -384,6 +385,61 @@ TEST(CountFlops, AddsAttentionScoresForGivenLengths) {
   EXPECT_DOUBLE_EQ(full.decoder - bare.decoder, 12.0 * 4 * (100 + 30) * 768);
   EXPECT_DOUBLE_EQ(count_train_flops(config, 500, 70, 100, 30),
                    3 * (500 * full.encoder + 70 * full.decoder));
+}
+
+// From the parameters and scores that a token meets, site by site.
+TEST(CountFlops, OfAnAdapterLeavesOutTheWeightGradientsOfItsBase) {
+  const double num_inputs = 500, num_targets = 70, input_length = 100, target_length = 30;
+  for (const ModelConfig& config : counted_forms()) {
+    const Model model(config, std::nullopt, at::kFloat, at::kMeta);
+    struct Case {
+      std::string pattern;      // of sites
+      double encoder, decoder;  // the blocks from which on gradients flow
+    };
+    const double none = 99;
+    for (const Case& c : {Case{"v", 0, 0}, Case{"/encoder.block.1.*SelfAttention.k/", 1, 0},
+                          Case{"/decoder.*Attention.v/", none, 0},
+                          Case{"/decoder.block.1.*SelfAttention.v/", none, 1}}) {
+      SCOPED_TRACE(c.pattern);
+      peft::ComponentConfig component;
+      component.kind = "lora";
+      component.sites = {c.pattern};
+      const peft::Adapter adapter("a", {{component}}, model.sites(), 0);
+      double expected = 3 * (num_inputs * adapter.flops_per_token(false) +
+                             num_targets * adapter.flops_per_token(true));
+      const auto add = [&](double flops, const std::string& name, double tokens,
+                           double times_with_gradient) {
+        const bool is_decoder = name.starts_with("decoder");
+        const size_t begin = name.find(".block.") + 7;
+        const double block = std::stod(name.substr(begin));
+        const double first = is_decoder ? c.decoder : c.encoder;
+        expected += tokens * flops * (block >= first ? times_with_gradient : 1);
+      };
+      for (const nn::Parameter& parameter : model.parameters()) {
+        const auto& tags = parameter.tags;
+        const moe::Config& moe = config.moe_of(parameter.name.starts_with("decoder"));
+        const double k = moe.router == "switch" ? 1 : 2;
+        if (tags.is_embedding || tags.is_norm || tags.is_relative_bias) continue;
+        const double flops = 2.0 * static_cast<double>(parameter.tensor.numel()) *
+                             (tags.is_expert() ? k / static_cast<double>(moe.num_experts) : 1);
+        const bool is_memory = parameter.name.ends_with("EncDecAttention.k.weight") ||
+                               parameter.name.ends_with("EncDecAttention.v.weight");
+        if (is_memory)  // gradients of the memory are wanted where the encoder has a part
+          expected += num_inputs * flops * (c.encoder < none ? 2 : 1);
+        else
+          add(flops, parameter.name,
+              parameter.name.starts_with("encoder") ? num_inputs : num_targets, 2);
+      }
+      const double scores = 4.0 * static_cast<double>(config.num_heads * config.d_kv);
+      for (int64_t i = 0; i < config.num_layers; ++i)
+        add(scores * input_length, fmt::format("encoder.block.{}", i), num_inputs, 3);
+      for (int64_t i = 0; i < config.num_decoder_layers; ++i)
+        add(scores * (input_length + target_length), fmt::format("decoder.block.{}", i),
+            num_targets, 3);
+      expected += 2 * num_targets * 2.0 * static_cast<double>(config.vocab_size * config.d_model);
+      EXPECT_DOUBLE_EQ(count_train_flops(config, adapter, 500, 70, 100, 30), expected);
+    }
+  }
 }
 
 }  // namespace

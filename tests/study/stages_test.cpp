@@ -7,6 +7,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "model/accounting.h"
+#include "model/folder.h"
 #include "study/plan.h"
 #include "study/recipe.h"
 #include "study/run.h"
@@ -146,6 +148,82 @@ TEST_F(StagesTest, AdaptsByPrefixLmAndValidatesOnDocuments) {
   EXPECT_EQ(weights("adapt"), weights("prefix"));
   run_stage("spans", "kind = \"pretrain\"\n");
   EXPECT_NE(weights("spans"), weights("prefix"));
+}
+
+TEST_F(StagesTest, TrainsAnAdapterAndTheNextStagesGoOnFromIt) {
+  const std::string adapter =
+      "[[stages.s.adapter.components]]\nkind = \"lora\"\nrank = 2\nsites = [\"SelfAttention.q\", "
+      "\"wo\"]\n[[stages.s.adapter.components]]\nkind = \"ia3\"\n";
+  const Json result =
+      run_stage("run", "kind = \"tune\"\n" + adapter +
+                           "[stages.on]\nkind = \"tune\"\nmodel = \"s\"\n"
+                           "[stages.e]\nkind = \"evaluate\"\nmodel = \"on\"\ndata = \"" +
+                           (folder_ / "tasks.jsonl") + "\"\n")
+          .at("result");
+  for (const char* stage : {"s", "on"}) {
+    const std::string folder = folder_ / "run/stages/" + stage;
+    EXPECT_TRUE(is_file(folder + "/adapter/adapter_model.safetensors"));
+    EXPECT_FALSE(is_folder(folder + "/model"));
+    EXPECT_TRUE(load_record(folder_ / "run", stage)->is_complete);
+    EXPECT_TRUE(has_all_outputs(folder_ / "run", *load_record(folder_ / "run", stage)));
+  }
+  EXPECT_NE(get_file(folder_ / "run/stages/s/adapter/adapter_model.safetensors"),
+            get_file(folder_ / "run/stages/on/adapter/adapter_model.safetensors"));
+  const auto record = load_record(folder_ / "run", "e");
+  const int64_t num_base = model::count_parameters(model::load_model_config(kGolden)).total;
+  EXPECT_EQ(record->model->num_parameters,
+            num_base + result.at("num_trained_parameters").get<int64_t>());
+  EXPECT_EQ(record->suites.size(), 1u);
+
+  // again: nothing is done
+  const RunResult again = run({.recipe_path = folder_ / "recipe.toml", .out = folder_ / "run"});
+  EXPECT_EQ(again.skipped.size(), 3u);
+}
+
+TEST_F(StagesTest, AnAdapterBringsThePapersDefaults) {
+  const auto config = [&](const std::string& more) {
+    put_file(folder_ / "recipe.toml", recipe_ + "[stages.s]\nkind = \"tune\"\n" + more);
+    const ConfigNode resolved = load_recipe(folder_ / "recipe.toml").resolved;
+    train::Config train;
+    parse_config(*resolved.find("stages")->find("s")->find("train"), "train", train);
+    return train;
+  };
+  const std::string adapter = "adapter.components = [{ kind = \"lora\" }]\n";
+  const train::Config papers = config(adapter);
+  EXPECT_EQ(papers.optimizer.name, "adafactor");
+  EXPECT_EQ(papers.optimizer.decay_rate, 0.8);
+  EXPECT_EQ(papers.schedule, train::ScheduleKind::Constant);
+  EXPECT_EQ(papers.warmup_steps, 0);
+  EXPECT_EQ(papers.learning_rate, 3e-4);
+  EXPECT_EQ(papers.dropout_rate, 0.1);
+  EXPECT_EQ(papers.logit_z_coefficient, 1e-4);
+  EXPECT_EQ(papers.loss_normalisation, model::LossNormalisation::Sequences);
+  EXPECT_EQ(make_train_defaults(StageKind::Tune, true).batch.batch_size, 32);
+  EXPECT_EQ(config("adapter.components = []\n").learning_rate, 1e-4);
+  EXPECT_EQ(config(adapter + "train.learning_rate = 0.5\n").learning_rate, 0.5);
+  recipe_.insert(recipe_.find("steps = 6"), "logit_z_coefficient = 0.25\n");
+  EXPECT_EQ(config(adapter).logit_z_coefficient, 0.25);
+}
+
+TEST_F(StagesTest, AWrongAdapterIsFoundBeforeAnythingRuns) {
+  const auto error = [&](const std::string& component, const std::string& more = "") {
+    const std::string message = error_of(ErrorCode::InvalidConfig, [&] {
+      run_stage("wrong", "kind = \"tune\"\nadapter.components = [{ " + component + " }]\n" + more);
+    });
+    EXPECT_FALSE(is_folder(folder_ / "wrong/stages/s"));
+    return message;
+  };
+  EXPECT_CONTAINS(error("kind = \"lorra\""), "[stages.s.adapter.components[0].kind]");
+  EXPECT_CONTAINS(error("kind = \"lora\", rank = 0"), "[stages.s.adapter.components[0].rank]");
+  EXPECT_CONTAINS(error("kind = \"lora\", sites = [\"SelfAttention.qq\"]"),
+                  "[stages.s.adapter.components[0].sites]");
+  EXPECT_CONTAINS(error("kind = \"lora\"",
+                        "train.precision = \"bfloat16\"\ntrain.has_stochastic_rounding = true\n"),
+                  "[stages.s.train.has_stochastic_rounding]");
+  run_stage("run", "kind = \"tune\"\nadapter.components = [{ kind = \"lora\" }]\n");
+  EXPECT_CONTAINS(
+      error("kind = \"lora\"", "model = \"" + (folder_ / "run/stages/s/adapter") + "\"\n"),
+      "is an adapter already");
 }
 
 TEST_F(StagesTest, EndsAtTokensOrPatience) {

@@ -1,6 +1,7 @@
 #include "train/parameter_sets.h"
 
 #include <ATen/ops/equal.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -329,6 +330,29 @@ TEST_F(ParameterSetsTest, RefusesASelectionThatCannotBeMeant) {
   // the dense twin of a sparse arm takes the same table
   train(dense, select({"all"}, {"gate"}), tiny_job(folder_ / "dense"));
   EXPECT_EQ(count_warnings("no parameters in the set 'gate'"), 1);
+}
+
+TEST(ParameterSets, OfAnAdapterGoByTagsAndWhatIsFixedStaysSo) {
+  const auto make = [](const std::string& name, const nn::ParameterTags& tags) {
+    return nn::Parameter{name, at::zeros({2, 2}).requires_grad_(true), tags};
+  };
+  const nn::Parameters adapter = {make("a.router", {.is_router = true, .is_adapter = true}),
+                                  make("a.experts", {.is_adapter = true})},
+                       base = {make("b.router", {.is_router = true}), make("b.wo", {})};
+  const auto names = [&](const Config& config) {
+    return names_of(Selection(adapter, config, base).trained());
+  };
+  using Names = std::set<std::string>;
+  EXPECT_EQ(names(select({"all"})), (Names{"a.router", "a.experts"}));
+  EXPECT_EQ(names(select({"adapter"})), (Names{"a.router", "a.experts"}));
+  EXPECT_EQ(names(select({"gate"})), Names{"a.router"});
+  EXPECT_EQ(names(select({"all"}, {"gate"})), Names{"a.experts"});
+  {
+    const Selection selection(adapter, select({"all"}), base);
+    for (const nn::Parameter& parameter : base) EXPECT_FALSE(parameter.tensor.requires_grad());
+    EXPECT_EQ(selection.summary(), "gate 4 trained, 4 frozen; adapter 4 trained; rest 4 frozen");
+  }
+  for (const nn::Parameter& parameter : base) EXPECT_TRUE(parameter.tensor.requires_grad());
 }
 
 }  // namespace

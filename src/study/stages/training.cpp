@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "model/adapter_folder.h"
 #include "model/folder.h"
 #include "peft/config.h"
 #include "study/data_spec.h"
@@ -108,7 +109,7 @@ void TrainingStage::check() const {
   if (config.train.has_stochastic_rounding)
     fail(ErrorCode::InvalidConfig, "[{}] is true, expected false: an adapter is trained in float32",
          place("train.has_stochastic_rounding"));
-  if (is_file(model_.value + "/config.json"))
+  if (is_file(model_.value + "/config.json") || model::is_adapter_folder(model_.value))
     check_adapter(model_.value, config.adapter, place("adapter"));
 }
 
