@@ -32,6 +32,7 @@ Json bench_generate(const BenchSettings& settings) {
   for (const std::vector<int32_t>& prompt : prompts) rows.push_back(&prompt);
 
   std::vector<double> seconds, first_seconds, step_seconds;
+  release_free_memory();
   reset_peak_memory();
   for (int64_t i = 0; i <= settings.repeats; ++i) {
     std::vector<double> steps;

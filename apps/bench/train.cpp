@@ -159,6 +159,7 @@ Json bench_train(const BenchSettings& settings) {
   std::vector<double> seconds;
   for (int64_t i = 0; i <= settings.repeats + 1; ++i) {
     rate.measure();
+    if (i == 0) release_free_memory();
     reset_peak_memory();
     const double s = seconds_of([&] { run_step(); });
     peak_bytes = std::max(peak_bytes, peak_memory_bytes());

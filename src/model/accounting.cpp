@@ -129,9 +129,9 @@ double count_train_flops(const ModelConfig& config, int64_t num_input_tokens,
 
 namespace {
 
-// Of one stack ("encoder."): the lowest block with a part of the adapter, the number of blocks where
-// only what comes behind them has one; -1: no part at all. What is in no stack is in front of the
-// encoder.
+// Of one stack ("encoder."): the lowest block with a part of the adapter, the number of blocks
+// where only what comes behind them has one; -1: no part at all. What is in no stack is in front of
+// the encoder.
 int64_t find_lowest_block(const peft::Adapter& adapter, std::string_view stack,
                           int64_t num_layers) {
   constexpr std::string_view kBlock = "block.";

@@ -59,6 +59,7 @@ class Loop {
         checkpoints_(folder, *optimizer_, config) {}
 
   Result run() {
+    release_free_memory();  // what loading took beside the model
     reset_peak_memory();
     resume();
     describe();
