@@ -117,6 +117,10 @@ const GemmKernels<T>& gemm_kernels() {
   return best().tables<T>()->gemm;
 }
 template <class T>
+const MergingKernels<T>& merging_kernels() {
+  return best().tables<T>()->merging;
+}
+template <class T>
 const Tables<T>* find_kernels(const char* name) {
   for (const InstructionSet* set = instruction_sets();; ++set) {
     if (set->name == std::string_view(name)) return set->is_here ? set->tables<T>() : nullptr;
@@ -128,6 +132,7 @@ const Tables<T>* find_kernels(const char* name) {
   template const RowKernels<T>& row_kernels<T>();             \
   template const AttentionKernels<T>& attention_kernels<T>(); \
   template const GemmKernels<T>& gemm_kernels<T>();           \
+  template const MergingKernels<T>& merging_kernels<T>();     \
   template const Tables<T>* find_kernels<T>(const char*);
 FLANMOE_INSTANTIATE(float)
 FLANMOE_INSTANTIATE(double)

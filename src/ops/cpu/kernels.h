@@ -107,6 +107,65 @@ struct AttentionKernels {
                   int64_t columns);
 };
 
+// Some rows of ops/merging.h: weights of a merging router, and values scaled by what they merge.
+// Either half may be missing.
+template <class T>
+struct MergingTile {
+  using A = Accumulator<T>;
+  int64_t rows = 0, num_experts = 0;
+  int64_t top_k = 0;  // weights that are kept; 0: all
+  // softmax(kernel input), or of gelu(input); null: `weights` are given.
+  const T* input = nullptr;
+  int64_t input_stride = 0, input_width = 0;
+  bool applies_gelu = false;
+  const A* kernel = nullptr;           // [experts, input_width]
+  const A* kernel_by_input = nullptr;  // [input_width, experts]; null: better for few rows
+  A* weights = nullptr;                // [rows, experts], what is kept; with a router and values it
+  int64_t weights_stride = 0;          // may be null
+  // output = values * (mass + sum_e weight_e (vector_e - 1)); null: weights alone are wanted. The
+  // mass is 1, or the sum of the weights where `has_mass`.
+  const T* values = nullptr;
+  int64_t values_stride = 0, width = 0;
+  const A* vectors = nullptr;  // [experts, width], vectors_stride apart
+  const A* offsets = nullptr;  // the same - 1; null: better for few rows
+  int64_t vectors_stride = 0;
+  bool has_mass = false;
+  T* output = nullptr;
+  int64_t output_stride = 0;
+};
+// With kernel_by_input and offsets given. Gradients may be null where they are not wanted.
+template <class T>
+struct MergingGradients {
+  using A = Accumulator<T>;
+  const T* grad = nullptr;  // of the output
+  int64_t grad_stride = 0;
+  const A* offsets_by_value = nullptr;  // [width, experts]
+  // Of the weights: taken where there are no values, given where there is no router.
+  A* grad_weights = nullptr;
+  int64_t grad_weights_stride = 0;
+  T* grad_values = nullptr;  // and of the input, where `input` is `values`
+  int64_t grad_values_stride = 0;
+  T* grad_input = nullptr;  // where it is not
+  int64_t grad_input_stride = 0;
+  // Added to.
+  A* grad_kernel = nullptr;   // [experts, input_width]
+  A* grad_vectors = nullptr;  // [experts, width], vectors_stride apart
+};
+// Runs in one thread.
+template <class T>
+struct MergingKernels {
+  using A = Accumulator<T>;
+  int64_t (*scratch_size)(const MergingTile<T>& tile);  // in accumulators
+  void (*merge)(const MergingTile<T>& tile, A* scratch);
+  void (*merge_backward)(const MergingTile<T>& tile, const MergingGradients<T>& gradients,
+                         A* scratch);
+  // out[r, e size + i] = scale * weights[r, e] * x[r, e size + i]
+  void (*scale_groups)(const T* x, const A* weights, A scale, T* out, int64_t rows,
+                       int64_t num_groups, int64_t size);
+  void (*scale_groups_backward)(const T* grad, const T* x, const A* weights, A scale, T* grad_x,
+                                A* grad_weights, int64_t rows, int64_t num_groups, int64_t size);
+};
+
 // Of the best instruction set here. T: float, double, Bf16.
 template <class T>
 const RowKernels<T>& row_kernels();
@@ -114,6 +173,8 @@ template <class T>
 const AttentionKernels<T>& attention_kernels();
 template <class T>
 const GemmKernels<T>& gemm_kernels();
+template <class T>
+const MergingKernels<T>& merging_kernels();
 const char* instruction_set();
 // Whether this processor multiplies matrices of T faster by our kernels than by libtorch's
 // libraries; float stands for double too.
@@ -127,6 +188,7 @@ struct Tables {
   RowKernels<T> rows;
   AttentionKernels<T> attention;
   GemmKernels<T> gemm;
+  MergingKernels<T> merging;
 };
 template <class T>
 const Tables<T>* find_kernels(const char* instruction_set);

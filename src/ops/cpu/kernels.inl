@@ -24,6 +24,8 @@ namespace {
 #include "ops/cpu/gemm.inl"
 #include "ops/cpu/rows.inl"
 #include "ops/cpu/softmax.inl"
+//
+#include "ops/cpu/merging.inl"
 
 template <class T>
 constexpr Tables<T> make_tables() {
@@ -59,6 +61,14 @@ constexpr Tables<T> make_tables() {
               .row_dot = row_dot<T>,
           },
       .gemm = {.scratch_size = gemm_scratch_size<T>, .gemm = gemm<T>},
+      .merging =
+          {
+              .scratch_size = merging_scratch_size<T>,
+              .merge = merge<T>,
+              .merge_backward = merge_backward<T>,
+              .scale_groups = scale_groups<T>,
+              .scale_groups_backward = scale_groups_backward<T>,
+          },
   };
 }
 

@@ -86,6 +86,15 @@ inline Vector<A> gelu_sigmoid(Vector<A> x) {
   return A(1) / (A(1) + exp_vector(x * fma(x * x, splat<A>(c3), splat<A>(c))));
 }
 
+// Of gelu_tanh.
+template <class A>
+inline Vector<A> gelu_slope(Vector<A> x) {
+  const A c = static_cast<A>(2 * 0.79788456080286535588),
+          c3 = static_cast<A>(6 * 0.79788456080286535588 * 0.044715);
+  const Vector<A> s = gelu_sigmoid<A>(x);
+  return fma(x * s * (A(1) - s), fma(x * x, splat<A>(c3), splat<A>(c)), s);
+}
+
 template <class T>
 void gated_gelu(const T* gate, int64_t gate_stride, const T* up, int64_t up_stride, T* y,
                 int64_t rows, int64_t columns) {
@@ -236,8 +245,7 @@ inline Accumulator<T> row_mean(const T* row, int64_t columns) {
   int64_t i = 0;
   for (; i + kStep <= columns; i += kStep)
     for (int j = 0; j < 4; ++j) sums[j] += load_vector(row + i + j * kWidth<A>);
-  for_vectors<A>(columns - i,
-                 [&](int64_t k, auto part) { sums[0] += load(row + i + k, part); });
+  for_vectors<A>(columns - i, [&](int64_t k, auto part) { sums[0] += load(row + i + k, part); });
   return sum_elements((sums[0] + sums[1]) + (sums[2] + sums[3])) / static_cast<A>(columns);
 }
 
@@ -257,8 +265,8 @@ void cross_entropy(const T* logits, int64_t stride, const int64_t* labels, Cross
     loss[r] = lse - widen(logits[r * stride + labels[r]]);
     if (rule.label_smoothing != 0) {
       const A smoothing = static_cast<A>(rule.label_smoothing);
-      loss[r] = (A(1) - smoothing) * loss[r] +
-                smoothing * (lse - row_mean(logits + r * stride, columns));
+      loss[r] =
+          (A(1) - smoothing) * loss[r] + smoothing * (lse - row_mean(logits + r * stride, columns));
     }
     if (rule.z_coefficient != 0) loss[r] += static_cast<A>(rule.z_coefficient) * lse * lse;
   }
@@ -267,8 +275,7 @@ void cross_entropy(const T* logits, int64_t stride, const int64_t* labels, Cross
 template <class T>
 void cross_entropy_backward(const Accumulator<T>* grad, const T* logits, int64_t stride,
                             const int64_t* labels, const Accumulator<T>* logsumexp,
-                            CrossEntropyRule rule, T* grad_logits, int64_t rows,
-                            int64_t columns) {
+                            CrossEntropyRule rule, T* grad_logits, int64_t rows, int64_t columns) {
   using A = Accumulator<T>;
   const A smoothing = static_cast<A>(rule.label_smoothing),
           even = smoothing / static_cast<A>(columns);

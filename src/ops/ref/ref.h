@@ -57,4 +57,14 @@ Array combine(const Array& x_AD, int64_t num_tokens, const Indices& token_index_
 Array grouped_matmul(const Array& x_AI, const Array& weight_EOI, int64_t in_dim, int64_t out_dim,
                      const Indices& expert_offsets);
 
+// softmax of the kernel's products, of which the k largest are kept (0: all); [T, experts].
+Array merging_weights(const Array& x_TK, const Array& kernel_nK, int64_t num_experts, int64_t top_k,
+                      bool applies_gelu);
+// values * sum_e weight_e vector_e, head by head; weights [T, heads, experts].
+Array scale_by_weights(const Array& values_TW, const Array& weights_THn, const Array& vectors_nW,
+                       int64_t num_heads, int64_t num_experts);
+// output + scale * sum_e weight_e B_e A_e x; a [experts, ranks, in], b [experts, out, ranks].
+Array add_low_rank(const Array& output_TO, const Array& x_TI, const Array& a, const Array& b,
+                   double scale, const Array& weights_Tn, int64_t num_experts, int64_t rank);
+
 }  // namespace flanmoe::ops::ref
