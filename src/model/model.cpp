@@ -1,19 +1,25 @@
 #include "model/model.h"
 
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/clamp_max.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <c10/core/GradMode.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/nearest.h"
@@ -81,7 +87,7 @@ double find_share(const nn::AuxiliaryLoss& loss, const ModelConfig& config, cons
   const auto share = [&](int64_t BatchSize::*size) {
     return static_cast<double>(part.*size) / static_cast<double>(whole.*size);
   };
-  const bool is_decoder = loss.layer.starts_with("decoder");
+  const bool is_decoder = loss.layer.starts_with("decoder") && !loss.is_of_memory;
   const moe::Config& moe = config.moe_of(is_decoder);
   if (moe.padding == moe::PaddingRule::Counted) return share(&BatchSize::num_rows);
   if (!loss.factors.empty() && moe.group == moe::RoutingGroup::Sequence)
@@ -138,7 +144,10 @@ struct Model::State {
   }
 
   at::Tensor embed(const at::Tensor& ids, const nn::Context& context) const {
-    return at::embedding(shared.master(), ids).to(context.compute_dtype);
+    // ids of virtual tokens lie above; their embeddings are put in by embedding_deltas
+    const at::Tensor known =
+        embedding_deltas.empty() ? ids : at::clamp_max(ids, config.vocab_size - 1);
+    return at::embedding(shared.master(), known).to(context.compute_dtype);
   }
   // Of both sides in one look-up: its gradient is as large as the vocabulary.
   std::pair<at::Tensor, at::Tensor> embed_both(const ModelInput& input,
@@ -165,7 +174,11 @@ struct Model::State {
     context.memory_tokens = nullptr;
     context.auxiliary = auxiliary;
     choose_adapters(layout.num_rows, context);
-    return encoder.forward(x_BLD, {}, context);
+    context.computed_sentence_vectors_BSD = at::Tensor();
+    if (wants_sentence_vectors(context) && !context.sentence_vectors_BSD.defined())
+      context.computed_sentence_vectors_BSD = compute_sentence_vectors(ids_BL, layout, context);
+    return encoder.forward(embedding_deltas.apply(ids_BL, x_BLD, &layout, {}, context), {},
+                           context);
   }
   at::Tensor run_decoder(const at::Tensor& x_BMD, const at::Tensor& ids_BM,
                          const nn::TokenLayout& layout, const at::Tensor& encoded_BLD,
@@ -178,6 +191,50 @@ struct Model::State {
     context.auxiliary = auxiliary;
     choose_adapters(layout.num_rows, context);
     return decoder.forward(x_BMD, encoded_BLD, context);
+  }
+
+  bool wants_sentence_vectors(const nn::Context& context) const {
+    return std::any_of(context.adapters.begin(), context.adapters.end(), [&](const auto& use) {
+      return adapters.at(use.adapter)->wants_sentence_vectors();
+    });
+  }
+  // The mean of the base's last hidden states over every segment, [B, S, D], fp32 (fp64). Virtual
+  // tokens are no part of it.
+  at::Tensor compute_sentence_vectors(const at::Tensor& ids_BL, const nn::TokenLayout& layout,
+                                      const nn::Context& given) const {
+    const c10::AutoGradMode off(false);
+    at::Tensor segment_ids_BL = layout.segment_ids_BL;
+    const nn::TokenLayout* tokens = &layout;
+    nn::TokenLayout without_virtual;
+    if (!embedding_deltas.empty()) {
+      segment_ids_BL = segment_ids_BL.mul(ids_BL.lt(config.vocab_size));
+      without_virtual =
+          nn::make_layout(layout.num_rows, layout.length, segment_ids_BL, {}, {}, ids_BL.device());
+      tokens = &without_virtual;
+    }
+    nn::Context context;
+    context.compute_dtype = given.compute_dtype;
+    context.tokens = tokens;
+    context.token_ids_BL = ids_BL;
+    context.computes_padding = given.computes_padding;
+    const at::Tensor hidden_BLD = encoder.forward(embed(ids_BL, context), {}, context);
+    const auto dtype = context.compute_dtype == at::kDouble ? at::kDouble : at::kFloat;
+    const int64_t num_segments = std::max<int64_t>(
+        1, layout.segment_ids_BL.numel() > 0 ? layout.segment_ids_BL.max().item<int64_t>() : 1);
+    // the sums of padding come first and are left out
+    const at::Tensor row_B1 =
+        at::arange(layout.num_rows, segment_ids_BL.options()).mul(num_segments + 1).unsqueeze(1);
+    const at::Tensor index_T = segment_ids_BL.add(row_B1).reshape(-1);
+    const at::Tensor ones = at::ones({index_T.size(0)}, hidden_BLD.options().dtype(dtype));
+    const int64_t count = layout.num_rows * (num_segments + 1);
+    const at::Tensor lengths = at::zeros({count}, ones.options()).index_add(0, index_T, ones);
+    const at::Tensor sums =
+        at::zeros({count, config.d_model}, ones.options())
+            .index_add(0, index_T, hidden_BLD.reshape({-1, config.d_model}).to(dtype));
+    return sums.div(lengths.clamp_min(1).unsqueeze(1))
+        .view({layout.num_rows, num_segments + 1, config.d_model})
+        .narrow(1, 1, num_segments)
+        .contiguous();
   }
   // Final-normed hidden states of the decoder.
   at::Tensor run_both(const ModelInput& input, nn::Context& context,
@@ -215,6 +272,7 @@ struct Model::State {
   at::Device device;
   nn::Weight shared, lm_head;
   nn::Stack encoder, decoder;
+  nn::DeltaList embedding_deltas;  // of the encoder
   nn::Parameters parameters;
   std::map<int64_t, std::shared_ptr<const peft::Adapter>> adapters;
   int64_t next_adapter = 0;
@@ -242,7 +300,14 @@ at::Device Model::device() const {
 }
 
 nn::Sites Model::sites() const {
-  nn::Sites sites;
+  nn::Site embedding;
+  embedding.name = "shared";
+  embedding.kind = nn::SiteKind::Embedding;
+  embedding.in_dim = state_->config.vocab_size;
+  embedding.out_dim = embedding.block_dim = state_->config.d_model;
+  embedding.weight = state_->shared.master();
+  nn::connect(embedding, state_->embedding_deltas);
+  nn::Sites sites{std::move(embedding)};
   state_->encoder.collect_sites(sites);
   state_->decoder.collect_sites(sites);
   return sites;
@@ -275,6 +340,17 @@ int64_t Model::adapter_number(const std::string& name) const {
 
 const peft::Adapter& Model::adapter(int64_t number) const {
   return *state_->adapters.at(number);
+}
+
+int64_t Model::num_virtual_tokens(int64_t number) const {
+  return adapter(number).num_virtual_tokens();
+}
+
+void prepend_virtual_tokens(std::vector<int32_t>& token_ids, const ModelConfig& config,
+                            int64_t count) {
+  std::vector<int32_t> virtual_ids(static_cast<size_t>(count));
+  std::iota(virtual_ids.begin(), virtual_ids.end(), static_cast<int32_t>(config.vocab_size));
+  token_ids.insert(token_ids.begin(), virtual_ids.begin(), virtual_ids.end());
 }
 
 std::vector<std::string> Model::adapter_names() const {

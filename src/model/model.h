@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -94,6 +95,9 @@ class Model {
   // Of the adapter of this name. Throws NotFound with the nearest one.
   int64_t adapter_number(const std::string& name) const;
   const peft::Adapter& adapter(int64_t number) const;
+  // Virtual tokens that have to stand before every encoder segment of rows that use it
+  // (prepend_virtual_tokens); 0 without prompt tuning.
+  int64_t num_virtual_tokens(int64_t number) const;
   std::vector<std::string> adapter_names() const;
   // The adapter that every row uses where the context does not say; none: the base alone.
   void activate(std::optional<int64_t> number);
@@ -126,6 +130,13 @@ class Model {
 // Names, shapes, dtypes and tags of the parameters that Model(config, ..., dtype) has, without
 // their memory (the tensors are on the device `meta`).
 nn::Parameters describe_parameters(const ModelConfig& config, at::ScalarType dtype = at::kFloat);
+
+// Puts the ids of `count` virtual tokens before the ids of one encoder segment: vocab_size,
+// vocab_size
+// + 1, ... The model takes their embeddings from the prompt of the row's adapter, so that what
+// makes inputs of prompt-tuned models (packing, lengths, positions) sees tokens like any other.
+void prepend_virtual_tokens(std::vector<int32_t>& token_ids, const ModelConfig& config,
+                            int64_t count);
 
 // Decoder inputs from labels: start id, then labels shifted right inside each segment; ids at
 // padding are pad_token_id (where padding is counted, the first of a row is the row's last label,

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/floor_divide.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
@@ -18,6 +19,26 @@ std::vector<int64_t> to_host(const at::Tensor& values) {
   const at::Tensor host = values.to(at::kCPU).contiguous();
   const int64_t* data = host.const_data_ptr<int64_t>();
   return {data, data + host.numel()};
+}
+
+// Whose the rows of the experts are. `index_N`: flattened positions of the routed tokens.
+nn::ExpertValues describe_assignments(const ops::Routing& routing, const at::Tensor& index_N,
+                                      const nn::TokenLayout& tokens) {
+  const at::Tensor position_A = at::index_select(index_N, 0, routing.token_index_A);
+  const auto select = [&](const at::Tensor& values_BL) {
+    return at::index_select(values_BL.reshape(-1), 0, position_A).unsqueeze(0);
+  };
+  nn::ExpertValues values;
+  values.expert_offsets = routing.expert_offsets;
+  values.row_A = at::floor_divide(position_A, tokens.length);
+  values.tokens.num_rows = 1;
+  values.tokens.length = position_A.size(0);
+  values.tokens.segment_ids_BL = select(tokens.segment_ids_BL);
+  values.tokens.positions_BL = select(tokens.positions_BL);
+  values.tokens.token_keys_BL = select(tokens.token_keys_BL);
+  values.tokens.has_padding = tokens.has_padding;
+  values.tokens.is_packed = tokens.is_packed;
+  return values;
 }
 
 }  // namespace
@@ -129,7 +150,7 @@ nn::FeedForwardOutput FeedForward::forward(const at::Tensor& x_BLD,
   const at::Tensor token_keys_A =
       context.is_training ? at::index_select(token_keys_N, 0, routing.token_index_A) : at::Tensor();
   const at::Tensor expert_output_AD =
-      run_experts(ops::dispatch(x_ND, routing), routing, token_keys_A, context);
+      run_experts(ops::dispatch(x_ND, routing), routing, index_N, token_keys_A, context);
   at::Tensor output = ops::combine(expert_output_AD, routing);
   if (leaves_out)
     output = at::zeros({num_positions, expert_.d_model}, output.options())
@@ -151,22 +172,60 @@ nn::FeedForwardOutput FeedForward::forward(const at::Tensor& x_BLD,
 }
 
 at::Tensor FeedForward::run_experts(const at::Tensor& x_AD, const ops::Routing& routing,
-                                    const at::Tensor& token_keys_A,
+                                    const at::Tensor& index_N, const at::Tensor& token_keys_A,
                                     const nn::Context& context) const {
   const at::ScalarType dtype = context.compute_dtype;
-  at::Tensor hidden_AF = ops::grouped_matmul(x_AD, wi_0_EFD_.as(dtype), routing.expert_offsets);
-  hidden_AF = expert_.is_gated
-                  ? ops::gated_gelu(hidden_AF, ops::grouped_matmul(x_AD, wi_1_EFD_.as(dtype),
-                                                                   routing.expert_offsets))
-                  : ops::relu(hidden_AF);
+  const bool has_deltas = is_adapted(context);
+  const nn::ExpertValues assignments =
+      has_deltas ? describe_assignments(routing, index_N, *context.tokens) : nn::ExpertValues{};
+  const auto change = [&](const nn::DeltaList& deltas, const at::Tensor& input,
+                          const at::Tensor& output) {
+    return has_deltas ? deltas.apply_to_experts(input, output, assignments, x_AD, context) : output;
+  };
+  const auto project = [&](const at::Tensor& x, const nn::Weight& weight,
+                           const nn::DeltaList& deltas) {
+    return change(deltas, x, ops::grouped_matmul(x, weight.as(dtype), routing.expert_offsets));
+  };
+  const at::Tensor gate_AF = project(x_AD, wi_0_EFD_, wi_0_deltas_);
+  at::Tensor hidden_AF = expert_.is_gated
+                             ? ops::gated_gelu(gate_AF, project(x_AD, wi_1_EFD_, wi_1_deltas_))
+                             : ops::relu(gate_AF);
+  hidden_AF = change(activation_deltas_, expert_.is_gated ? gate_AF : hidden_AF, hidden_AF);
   if (context.is_training)
     hidden_AF = ops::dropout(
         hidden_AF, context.regularisation.expert_dropout_rate.value_or(config_.expert_dropout_rate),
         {context.noise_key(RandomPurpose::Dropout, site_).state(), token_keys_A});
-  return ops::grouped_matmul(hidden_AF, wo_EDF_.as(dtype), routing.expert_offsets);
+  return project(hidden_AF, wo_EDF_, wo_deltas_);
 }
 
-void FeedForward::collect_sites(nn::Sites&) {}
+bool FeedForward::is_adapted(const nn::Context& context) const {
+  if (context.adapters.empty()) return false;
+  return !wi_0_deltas_.empty() || !wi_1_deltas_.empty() || !activation_deltas_.empty() ||
+         !wo_deltas_.empty();
+}
+
+void FeedForward::collect_sites(nn::Sites& sites) {
+  const std::string experts = name_ + ".experts.";
+  const auto add = [&](const std::string& part, nn::SiteKind kind, const nn::Weight* weight,
+                       nn::DeltaList& deltas) {
+    nn::Site site;
+    site.name = experts + part;
+    site.kind = kind;
+    site.weight = weight ? weight->master() : at::Tensor();
+    site.out_dim = weight ? site.weight.size(1) : expert_.d_ff;
+    site.in_dim = weight ? site.weight.size(2) : expert_.d_ff;
+    site.block_dim = expert_.d_model;
+    site.is_gated = expert_.is_gated;
+    site.num_experts = config_.num_experts;
+    nn::connect(site, deltas);
+    sites.push_back(std::move(site));
+  };
+  const auto projection = nn::SiteKind::Projection;
+  add(expert_.is_gated ? "wi_0" : "wi", projection, &wi_0_EFD_, wi_0_deltas_);
+  add("act", nn::SiteKind::Activation, nullptr, activation_deltas_);
+  if (expert_.is_gated) add("wi_1", projection, &wi_1_EFD_, wi_1_deltas_);
+  add("wo", projection, &wo_EDF_, wo_deltas_);
+}
 
 void FeedForward::collect(nn::Parameters& parameters) const {
   if (classifier_ED_.defined())

@@ -29,7 +29,9 @@ class FeedForward final : public nn::FeedForward {
   RouterInput make_router_input(const at::Tensor& router_input_ND, const at::Tensor& index_N,
                                 const at::Tensor& token_keys_N, const nn::Context& context) const;
   at::Tensor run_experts(const at::Tensor& x_AD, const ops::Routing& routing,
-                         const at::Tensor& token_keys_A, const nn::Context& context) const;
+                         const at::Tensor& index_N, const at::Tensor& token_keys_A,
+                         const nn::Context& context) const;
+  bool is_adapted(const nn::Context& context) const;
 
   nn::FeedForwardConfig expert_;
   Config config_;
@@ -39,6 +41,7 @@ class FeedForward final : public nn::FeedForward {
   std::unique_ptr<Router> router_;
   at::Tensor classifier_ED_;  // undefined where the router learns nothing
   nn::Weight wi_0_EFD_, wi_1_EFD_, wo_EDF_;
+  nn::DeltaList wi_0_deltas_, wi_1_deltas_, activation_deltas_, wo_deltas_;
 };
 
 // The form of an expert in place of `dense`.

@@ -6,6 +6,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <map>
+#include <tuple>
 
 #include "moe/capacity.h"
 
@@ -69,11 +70,13 @@ void add_router_losses(ops::Routing& routing, const RouterInput& input, const at
 std::vector<nn::AuxiliaryLoss> reduce_over_layers(const std::vector<nn::AuxiliaryLoss>& losses,
                                                   LayerReduction reduction) {
   if (reduction == LayerReduction::Sum) return losses;
-  // by name, and for pooling by stack
-  std::map<std::pair<std::string, std::string>, std::vector<const nn::AuxiliaryLoss*>> sets;
+  // by name, and for pooling by stack; those of adapters have no factors and are a set of their own
+  std::map<std::tuple<std::string, std::string, bool>, std::vector<const nn::AuxiliaryLoss*>> sets;
   for (const nn::AuxiliaryLoss& loss : losses) {
     const bool is_pooled = reduction == LayerReduction::Pooled;
-    sets[{loss.name, is_pooled ? loss.layer.substr(0, loss.layer.find('.')) : ""}].push_back(&loss);
+    sets[{loss.name, is_pooled ? loss.layer.substr(0, loss.layer.find('.')) : "",
+          loss.factors.empty()}]
+        .push_back(&loss);
   }
   std::vector<nn::AuxiliaryLoss> reduced;
   for (const auto& [key, set] : sets) {
@@ -85,7 +88,7 @@ std::vector<nn::AuxiliaryLoss> reduce_over_layers(const std::vector<nn::Auxiliar
         probability_GE = probability_GE.add(set[i]->factors[1]);
       }
       nn::AuxiliaryLoss pooled = *set.front();
-      pooled.layer = key.second;
+      pooled.layer = std::get<1>(key);
       pooled.value = compute_load_balance_loss(share_GE.mul(inverse), probability_GE.mul(inverse));
       reduced.push_back(std::move(pooled));
       continue;

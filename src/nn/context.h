@@ -47,6 +47,11 @@ class RoutingSink {
  public:
   virtual ~RoutingSink() = default;
   virtual void record(const std::string& layer, const ops::Routing& routing) = 0;
+  // Weights of a merging router of an adapter at `site` ("decoder.block.5.layer.2.DenseReluDense.
+  // act"): [B, L, experts], or [B, L, heads, experts], of the tokens of `tokens`, padding included;
+  // fp32 (fp64), what top-k leaves out is 0.
+  virtual void record_merging(const std::string& /*site*/, const at::Tensor& /*weights*/,
+                              const TokenLayout& /*tokens*/) {}
 };
 
 // Takes the residual stream of a pass as it stands before the first block ("encoder.input"), behind
@@ -71,6 +76,7 @@ struct AuxiliaryLoss {
   at::Tensor value;  // scalar, fp32
   double coefficient = 0;
   std::vector<at::Tensor> factors;  // what pooling over layers needs (moe::reduce_over_layers)
+  bool is_of_memory = false;        // in a decoder: a mean over the encoder's tokens
 };
 
 struct Auxiliary {
@@ -107,9 +113,11 @@ struct Context {
   // the model's active adapter.
   std::optional<std::vector<int64_t>> adapter_of_row;
   std::vector<AdapterRows> adapters;  // of the pass; set by the model from `adapter_of_row`
-  at::Tensor sentence_vectors_BSD;    // fp32, that of segment s of a row at s - 1, for routers that
-                                      // look at sentences; set by the model where undefined
-  Auxiliary* auxiliary = nullptr;     // takes the losses that deltas ask for; set by the callee
+  // For routers that look at sentences: fp32, that of segment s of a row at s - 1. Given by the
+  // caller, or undefined: then every Model::encode() sets the computed ones where an adapter wants
+  // them, and decoding uses these. Who reorders the rows of a decoder reorders them too.
+  at::Tensor sentence_vectors_BSD, computed_sentence_vectors_BSD;
+  Auxiliary* auxiliary = nullptr;  // takes the losses that deltas ask for; set by the callee
 
   RandomKey noise_key(RandomPurpose purpose, uint64_t site) const {
     return RandomKey(seed, purpose).fold(site).fold(static_cast<uint64_t>(step));

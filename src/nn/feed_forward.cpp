@@ -1,7 +1,5 @@
 #include "nn/feed_forward.h"
 
-#include <ATen/ops/mul.h>
-
 #include "ops/transformer.h"
 
 namespace flanmoe::nn {
@@ -17,16 +15,10 @@ DenseFeedForward::DenseFeedForward(const FeedForwardConfig& config, const std::s
       wo_(config.d_ff, config.d_model, options) {}
 
 FeedForwardOutput DenseFeedForward::forward(const at::Tensor& x_BLD, const Context& context) const {
-  at::Tensor hidden = wi_0_.forward(x_BLD, context);
-  const auto change = [&](const at::Tensor& activated) {
-    return activation_deltas_.apply(activated, activated, context.tokens, x_BLD, context);
-  };
-  if (!wi_1_)
-    hidden = change(ops::relu(hidden));
-  else if (activation_deltas_.empty())
-    hidden = ops::gated_gelu(hidden, wi_1_->forward(x_BLD, context));
-  else
-    hidden = at::mul(change(ops::gelu(hidden)), wi_1_->forward(x_BLD, context));
+  const at::Tensor gate = wi_0_.forward(x_BLD, context);
+  at::Tensor hidden =
+      wi_1_ ? ops::gated_gelu(gate, wi_1_->forward(x_BLD, context)) : ops::relu(gate);
+  hidden = activation_deltas_.apply(wi_1_ ? gate : hidden, hidden, context.tokens, x_BLD, context);
   if (context.is_training)
     hidden = ops::dropout(
         hidden, context.regularisation.dropout_rate.value_or(config_.dropout_rate),
@@ -44,6 +36,7 @@ void DenseFeedForward::collect_sites(Sites& sites) {
   sites.push_back(wi_0_.site(name_ + (wi_1_ ? ".wi_0" : ".wi"), config_.d_model));
   Site activated{name_ + ".act", SiteKind::Activation, config_.d_ff, config_.d_ff, 1,
                  config_.d_model};
+  activated.is_gated = wi_1_ != nullptr;
   connect(activated, activation_deltas_);
   sites.push_back(std::move(activated));
   if (wi_1_) sites.push_back(wi_1_->site(name_ + ".wi_1", config_.d_model));

@@ -12,9 +12,9 @@ namespace {
 std::vector<const nn::Site*> default_sites(const nn::Sites& sites, const Kind& kind) {
   std::vector<const nn::Site*> chosen;
   for (const nn::Site& site : sites) {
-    const bool is_default =
-        std::any_of(kind.default_sites.begin(), kind.default_sites.end(),
-                    [&](const std::string& end) { return site.name.ends_with("." + end); });
+    const bool is_default = std::any_of(
+        kind.default_sites.begin(), kind.default_sites.end(),
+        [&](const std::string& end) { return site.name == end || site.name.ends_with("." + end); });
     if (is_default) chosen.push_back(&site);
   }
   return chosen;
@@ -33,6 +33,9 @@ Adapter::Adapter(std::string name, const Config& config, const nn::Sites& sites,
     const Kind& kind = kind_registry().get(component.kind);
     const auto chosen = component.sites.empty() ? default_sites(sites, kind)
                                                 : choose_sites(sites, component.sites, at);
+    if (chosen.empty())
+      fail(ErrorCode::InvalidConfig, "[{}] the model has none of the sites of '{}'", at,
+           component.kind);
     for (const nn::Site* site : chosen) {
       if (std::find(kind.allowed.begin(), kind.allowed.end(), site->kind) == kind.allowed.end())
         fail(ErrorCode::InvalidConfig, "[{}] '{}' cannot act on {}", at, component.kind,
@@ -42,7 +45,7 @@ Adapter::Adapter(std::string name, const Config& config, const nn::Sites& sites,
           at::TensorOptions()
               .dtype(like.defined() && like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)
               .device(like.defined() ? like.device() : sites.front().weight.device());
-      Made made = kind.make(component, *site, {options, key.fold(static_cast<uint64_t>(i))});
+      Made made = kind.make(component, *site, {options, key.fold(i)});
       parts_.push_back({i, site->name, made.parameters, made.delta, made.flops_per_token});
       for (nn::Parameter& parameter : made.parameters) {
         const bool is_there =
@@ -55,6 +58,21 @@ Adapter::Adapter(std::string name, const Config& config, const nn::Sites& sites,
       }
     }
   }
+}
+
+bool Adapter::wants_sentence_vectors() const {
+  return std::any_of(config_.components.begin(), config_.components.end(),
+                     [](const ComponentConfig& component) {
+                       return kind_registry().get(component.kind).uses.router &&
+                              component.router_input == RouterInput::Sentence;
+                     });
+}
+
+int64_t Adapter::num_virtual_tokens() const {
+  for (const ComponentConfig& component : config_.components)
+    if (kind_registry().get(component.kind).uses.virtual_tokens)
+      return component.num_virtual_tokens;
+  return 0;
 }
 
 double Adapter::flops_per_token(bool is_decoder) const {

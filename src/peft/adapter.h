@@ -26,6 +26,10 @@ class Adapter {
   const Config& config() const { return config_; }
   // Named SITE.PART: "encoder.block.0.layer.0.SelfAttention.k.lora_A.weight"; tagged as adapter.
   const nn::Parameters& parameters() const { return parameters_; }
+  // Whether one of its routers looks at sentence vectors (nn::Context).
+  bool wants_sentence_vectors() const;
+  // Of its prompt, which have to stand before every encoder segment; 0: it has none.
+  int64_t num_virtual_tokens() const;
   // What one component does at one site, in the order of components, then of sites.
   struct Part {
     size_t component = 0;  // index into config().components

@@ -42,6 +42,7 @@ struct ComponentConfig {
   RouterInput router_input = RouterInput::Site;
   double load_balance_coefficient = 0;  // alpha of alpha n sum f_i P_i; 0: none
   double router_init_std = 0.02;
+  int64_t sentence_dim = 0;  // width of given sentence vectors; 0: the model's, as computed ones
   int64_t num_virtual_tokens = 20;  // prompt
   template <class Visitor>
   void visit(Visitor& v) {
@@ -60,6 +61,8 @@ struct ComponentConfig {
     v("load_balance_coefficient", load_balance_coefficient,
       "weight of the router's load-balance loss; 0: none");
     v("router_init_std", router_init_std, "standard deviation of a new router");
+    v("sentence_dim", sentence_dim,
+      "width of sentence vectors that are given; 0: the model's width");
     v("num_virtual_tokens", num_virtual_tokens, "of prompt tuning");
   }
 };
@@ -73,7 +76,8 @@ struct Config {
 };
 
 // Throws InvalidConfig naming `place` and the key ("stages.tune.adapter.components[0].rank"):
-// an unknown kind, numbers out of range, top_k above num_experts.
+// an unknown kind, numbers out of range, top_k above num_experts, keys that the kind has no use
+// for.
 void validate(const Config& config, const std::string& place);
 
 }  // namespace flanmoe::peft

@@ -26,11 +26,22 @@ nn::Parameter MakeContext::normal(const nn::Site& site, const std::string& part,
   return {name, values.requires_grad_(true), tags};
 }
 
+nn::Parameter MakeContext::copy(const nn::Site& site, const std::string& part,
+                                const at::Tensor& values, nn::ParameterTags tags) const {
+  tags.is_adapter = true;
+  return {site.name + "." + part,
+          at::empty(values.sizes(), options).copy_(values.detach()).requires_grad_(true), tags};
+}
+
 const Registry<Kind>& kind_registry() {
   static const Registry<Kind> registry = [] {
     Registry<Kind> kinds("adapter kind");
     kinds.add("ia3", ia3_kind());
     kinds.add("lora", lora_kind());
+    kinds.add("mov", mov_kind());
+    kinds.add("molora", molora_kind());
+    kinds.add("norm", norm_kind());
+    kinds.add("prompt", prompt_kind());
     return kinds;
   }();
   return registry;

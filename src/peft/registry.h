@@ -30,11 +30,22 @@ struct MakeContext {
                          double value, nn::ParameterTags tags = {}) const;
   nn::Parameter normal(const nn::Site& site, const std::string& part, at::IntArrayRef shape,
                        double std, nn::ParameterTags tags = {}) const;
+  // A copy of `values`.
+  nn::Parameter copy(const nn::Site& site, const std::string& part, const at::Tensor& values,
+                     nn::ParameterTags tags = {}) const;
+};
+
+// Of the keys of a ComponentConfig, those that only some kinds have a use for.
+struct Uses {
+  bool rank = false;            // rank, alpha, dropout_rate
+  bool router = false;          // num_experts, top_k, router_input and all of the router
+  bool virtual_tokens = false;  // num_virtual_tokens
 };
 
 struct Kind {
   std::vector<std::string> default_sites;  // patterns; those that match nothing are left out
   std::vector<nn::SiteKind> allowed;       // kinds of sites it can act on
+  Uses uses;
   Made (*make)(const ComponentConfig& config, const nn::Site& site, const MakeContext& make);
 };
 
