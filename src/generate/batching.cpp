@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "peft/adapter.h"
 
 namespace flanmoe::generate {
 
@@ -82,13 +81,9 @@ PaddedRows pad_rows(const TokenRows& rows, int64_t pad_id, const std::vector<uin
 
 std::vector<int32_t> add_virtual_tokens(const model::Model& model, int64_t adapter,
                                         const std::vector<int32_t>& row) {
-  std::vector<int32_t> longer;
+  std::vector<int32_t> longer = row;
   if (adapter >= 0)
-    for (const peft::ComponentConfig& component : model.adapter(adapter).config().components)
-      if (component.kind == "prompt")
-        for (int64_t i = 0; i < component.num_virtual_tokens; ++i)
-          longer.push_back(static_cast<int32_t>(model.config().vocab_size + i));
-  longer.insert(longer.end(), row.begin(), row.end());
+    model::prepend_virtual_tokens(longer, model.config(), model.num_virtual_tokens(adapter));
   return longer;
 }
 

@@ -34,8 +34,8 @@ struct PaddedRows {
 PaddedRows pad_rows(const TokenRows& rows, int64_t pad_id, const std::vector<uint64_t>& row_keys,
                     const at::Device& device);
 
-// The row with the ids of its adapter's virtual tokens before it (prompt tuning): vocab_size,
-// vocab_size + 1, ... `adapter` by its number, -1 for none.
+// The row with its adapter's virtual tokens before it (model::prepend_virtual_tokens). `adapter` by
+// its number, -1 for none.
 std::vector<int32_t> add_virtual_tokens(const model::Model& model, int64_t adapter,
                                         const std::vector<int32_t>& row);
 

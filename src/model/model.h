@@ -131,10 +131,10 @@ class Model {
 // their memory (the tensors are on the device `meta`).
 nn::Parameters describe_parameters(const ModelConfig& config, at::ScalarType dtype = at::kFloat);
 
-// Puts the ids of `count` virtual tokens before the ids of one encoder segment: vocab_size,
-// vocab_size
-// + 1, ... The model takes their embeddings from the prompt of the row's adapter, so that what
-// makes inputs of prompt-tuned models (packing, lengths, positions) sees tokens like any other.
+// Puts the ids of `count` virtual tokens before those of one encoder segment: vocab_size, then
+// vocab_size + 1 and so on. The model takes their embeddings from the prompt of the row's adapter,
+// so that what makes inputs of prompt-tuned models (packing, lengths, positions) sees tokens like
+// any other.
 void prepend_virtual_tokens(std::vector<int32_t>& token_ids, const ModelConfig& config,
                             int64_t count);
 
