@@ -48,8 +48,6 @@ TEST(MergeAdapter, ComputesTheSameInDoublePrecision) {
        {testing::tiny_config(), ungated_config(), testing::tiny_sparse_config()}) {
     auto all = testing::adapters_of_all_kinds();
     const std::string first = config.feed_forward == model::FeedForwardKind::Relu ? "wi" : "wi_0";
-    if (first == "wi")
-      std::erase(all, std::vector<std::string>{"ia3,sites=k|v", "lora,sites=wi_0|wo,rank=2"});
     // Products and scales at one place, in both orders.
     all.push_back({"ia3,sites=act|wo|k", "lora,sites=" + first + "|wo|k"});
     all.push_back({"lora,sites=" + first + "|wo|k", "ia3,sites=act|wo|k"});

@@ -378,7 +378,8 @@ TEST_F(ForeignFolder, MayBeOnSomeLayersAlone) {
 
 TEST_F(ForeignFolder, MayBeHalfPrecision) {
   for (auto& [name, tensor] : tensors_) tensor = tensor.to(at::kBFloat16);
-  for (const nn::Parameter& parameter : load()->parameters()) {
+  const auto adapter = load();
+  for (const nn::Parameter& parameter : adapter->parameters()) {
     EXPECT_EQ(parameter.tensor.scalar_type(), at::kFloat);
     EXPECT_EQ(compare(parameter.tensor, tensors_.at("base_model.model." + parameter.name), 0), "");
   }

@@ -70,7 +70,7 @@ TEST(Spec, JudgesNumbersOfWholeAdapters) {
   const std::string kind = kind_registry().contains("mov") ? "mov" : "lora";
   expect_error(ErrorCode::InvalidConfig, "num_experts",
                [&] { (void)parse_components({kind + ",num_experts=-1"}); });
-  expect_error(ErrorCode::InvalidConfig, "top_k is 3",
+  expect_error(ErrorCode::InvalidConfig, "top_k] is 3",
                [&] { (void)parse_components({kind + ",num_experts=2,top_k=3"}); });
   expect_error(ErrorCode::InvalidConfig, "no component", [] { (void)parse_components({}); });
 }

@@ -38,7 +38,7 @@ inline std::vector<std::vector<std::string>> adapters_of_all_kinds() {
     const bool is_mixture = kind == "mov" || kind == "molora";
     all.push_back({is_mixture ? kind + ",num_experts=3" : kind});
   }
-  all.push_back({"ia3,sites=k|v", "lora,sites=wi_0|wo,rank=2"});
+  all.push_back({"ia3,sites=k|v", "lora,sites=q|wo,rank=2"});
   if (peft::kind_registry().contains("mov") && peft::kind_registry().contains("molora"))
     all.push_back({"mov,sites=k|v,num_experts=2", "molora,sites=wo,num_experts=3,rank=2"});
   return all;
