@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "model/accounting.h"
 #include "model/model.h"
+#include "moe/router.h"
 #include "peft/adapter.h"
 #include "support/expect_error.h"
 #include "support/golden.h"
@@ -417,8 +418,10 @@ TEST(CountFlops, OfAnAdapterLeavesOutTheWeightGradientsOfItsBase) {
       };
       for (const nn::Parameter& parameter : model.parameters()) {
         const auto& tags = parameter.tags;
-        const moe::Config& moe = config.moe_of(parameter.name.starts_with("decoder"));
-        const double k = moe.router == "switch" ? 1 : 2;
+        const bool is_decoder = parameter.name.starts_with("decoder");
+        const moe::Config& moe = config.moe_of(is_decoder);
+        const double k =
+            tags.is_expert() ? moe::make_router(moe)->experts_per_token(true, is_decoder) : 0;
         if (tags.is_embedding || tags.is_norm || tags.is_relative_bias) continue;
         const double flops = 2.0 * static_cast<double>(parameter.tensor.numel()) *
                              (tags.is_expert() ? k / static_cast<double>(moe.num_experts) : 1);

@@ -313,7 +313,8 @@ TEST_F(ParameterSetsTest, RefusesASelectionThatCannotBeMeant) {
   EXPECT_CONTAINS(unknown, "[train.trainable]");
   EXPECT_CONTAINS(unknown, "'experts' (did you mean 'expert'?)");
   EXPECT_CONTAINS(message(select({"all"}, {"gates"})), "[train.frozen]");
-  EXPECT_CONTAINS(message(select({"zebra"})), "one of: gate, expert, moe, non-moe, embedding, all");
+  EXPECT_CONTAINS(message(select({"zebra"})),
+                  "one of: gate, expert, moe, non-moe, embedding, adapter, all");
   EXPECT_CONTAINS(message(select({"/(/"})), "/(/ is not a regular expression");
   EXPECT_CONTAINS(message(select({"all"}, {"/wi_7/"})),
                   "/wi_7/ is found in no parameter's name; names are like 'shared.weight'");
