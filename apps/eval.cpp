@@ -37,9 +37,9 @@ Verb add_eval(Options options) {
     state->common.apply();
     if (state->suite.empty() && state->data.empty())
       fail(ErrorCode::InvalidArgument, "[eval] expected --suite NAME or --data FILE|DIR");
-    eval::Suite suite =
-        eval::open_suite(state->data.empty() ? state->suite : state->data,
-                         static_cast<uint64_t>(state->config.seed), state->num_examples);
+    eval::Suite suite = eval::open_suite(state->data.empty() ? state->suite : state->data,
+                                         static_cast<uint64_t>(state->config.seed),
+                                         state->num_examples, state->config.scores_templates);
     if (!state->data.empty() && !state->suite.empty()) suite.name = state->suite;
     const model::LoadedModel loaded = state->model.load_with_tokenizer(state->common);
     const eval::SuiteResult result =
@@ -55,8 +55,14 @@ Verb add_eval(Options options) {
     for (const eval::TaskResult& task : result.tasks)
       text += fmt::format("{:<32} {:>8.3f} [{:.3f}, {:.3f}]    {:>8.3f} {:>8}\n", task.name,
                           task.value, task.ci_low, task.ci_high, task.chance, task.num_examples);
-    print(text + fmt::format("{:<32} {:>8.3f} {:>17} {:>8.3f}\n", "mean over tasks", result.mean,
-                             "", result.mean_chance));
+    text += fmt::format("{:<32} {:>8.3f} {:>17} {:>8.3f}\n", "mean over tasks", result.mean, "",
+                        result.mean_chance);
+    if (result.scores_templates)
+      text +=
+          fmt::format("{:<32} {:>8.3f} [{:.3f}, {:.3f}]\n{:<32} {:>8.3f}\n",
+                      "mean of medians over templates", result.median_mean, result.median_ci_low,
+                      result.median_ci_high, "mean of means over templates", result.template_mean);
+    print(text);
   };
 }
 

@@ -167,11 +167,17 @@ Example make_example(const std::string& name, Split split, TemplateSet templates
   const bool is_seen = templates == TemplateSet::Seen;
   const std::vector<text::Template>& candidates =
       is_seen ? task.templates[language].seen : task.templates[language].unseen;
-  const uint64_t template_index = RandomKey(seed, RandomPurpose::Template)
-                                      .fold(name)
-                                      .fold(is_train ? 0 : 1)
-                                      .fold(index)
-                                      .below(candidates.size(), 0);
+  const uint64_t template_index = options.template_index
+                                      ? static_cast<uint64_t>(*options.template_index)
+                                      : RandomKey(seed, RandomPurpose::Template)
+                                            .fold(name)
+                                            .fold(is_train ? 0 : 1)
+                                            .fold(index)
+                                            .below(candidates.size(), 0);
+  if (template_index >= candidates.size())
+    fail(ErrorCode::InvalidArgument,
+         "[data.builtin] template_index is {}, but the task '{}' has {} such templates",
+         *options.template_index, name, candidates.size());
 
   Example example;
   std::string version = name;
@@ -195,6 +201,7 @@ Example make_example(const std::string& name, Split split, TemplateSet templates
   for (auto& [field, value] : draft.fields) example.fields[field] = std::move(value);
   if (task.info.languages.size() > 1) example.fields["language"] = request.language;
   example.template_name = fmt::format("{}{}", is_seen ? "seen_" : "unseen_", template_index);
+  if (options.template_index) example.id += "-" + example.template_name;
   example.where = "builtin:" + example.id;
   return example;
 }

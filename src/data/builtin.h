@@ -48,8 +48,9 @@ enum class Split { Train, Evaluation };
 enum class TemplateSet { Seen, Unseen };
 
 struct Options {
-  int64_t difficulty = 2;  // 1 to 5: lengths, sizes of numbers, hops, distractors
-  std::string language;    // "": one of the task's, drawn anew for every example
+  int64_t difficulty = 2;                 // 1 to 5: lengths, sizes of numbers, hops, distractors
+  std::string language;                   // "": one of the task's, drawn anew for every example
+  std::optional<int64_t> template_index;  // none: drawn anew for every example
 };
 
 // Example `index` of a task: a pure function of its arguments, found in constant time. Train and
@@ -58,7 +59,8 @@ struct Options {
 // task say the same in each language under the same index. Every example has `choices` and
 // `answer_index` where the task is a classification, `rationale` (which ends in the answer) where
 // there is a working to show, `fields`, `template_name`, and targets that are non-empty. Throws
-// NotFound naming the nearest task or language, InvalidArgument for a level that is none.
+// NotFound naming the nearest task or language, InvalidArgument for a level or a template that is
+// none.
 Example make_example(const std::string& task, Split split, TemplateSet templates, uint64_t seed,
                      uint64_t index, const Options& options = {});
 

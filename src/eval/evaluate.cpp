@@ -1,6 +1,7 @@
 #include "eval/evaluate.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -38,19 +39,46 @@ void check(const model::LoadedModel& loaded, const Suite& suite, const Config& c
   }
 }
 
-// All, or `max_examples` drawn by the seed, in the order of the task.
-std::vector<size_t> choose_examples(const Task& task, const Config& config) {
-  const size_t size = task.examples.size();
-  size_t count = size;
-  if (config.max_examples > 0) count = std::min(size, static_cast<size_t>(config.max_examples));
-  const Permutation order(size,
-                          RandomKey(static_cast<uint64_t>(config.seed), RandomPurpose::DataOrder)
-                              .fold("eval")
-                              .fold(task.name));
+// Numbers of the task's examples by their template, or all of them under "" where templates are not
+// scored.
+std::map<std::string, std::vector<size_t>> group_examples(const Task& task, const Config& config) {
+  std::map<std::string, std::vector<size_t>> groups;
+  for (size_t i = 0; i < task.examples.size(); ++i) {
+    const data::Example& example = task.examples[i];
+    if (config.scores_templates && example.template_name.empty())
+      fail(ErrorCode::InvalidArgument,
+           "[eval] {}: scores_templates needs the template of every example, and this one has none "
+           "(key 'template')",
+           example.where);
+    groups[config.scores_templates ? example.template_name : ""].push_back(i);
+  }
+  return groups;
+}
+
+// All, or `max_examples` a group drawn by the seed, in the order of the task.
+std::vector<size_t> choose_examples(const Task& task,
+                                    const std::map<std::string, std::vector<size_t>>& groups,
+                                    const Config& config) {
   std::vector<size_t> chosen;
-  for (size_t i = 0; i < count; ++i) chosen.push_back(order(i));
+  for (const auto& [name, members] : groups) {
+    size_t count = members.size();
+    if (config.max_examples > 0) count = std::min(count, static_cast<size_t>(config.max_examples));
+    // Templates of as many examples ask about the same ones.
+    const Permutation order(members.size(),
+                            RandomKey(static_cast<uint64_t>(config.seed), RandomPurpose::DataOrder)
+                                .fold("eval")
+                                .fold(task.name));
+    for (size_t i = 0; i < count; ++i) chosen.push_back(members[order(i)]);
+  }
   std::sort(chosen.begin(), chosen.end());
   return chosen;
+}
+
+// Exemplars come from the example's own template, so that they do not show the example in another.
+std::vector<data::Example> make_pool(const Task& task, const std::vector<size_t>& members) {
+  std::vector<data::Example> pool;
+  for (size_t i : members) pool.push_back(task.examples[i]);
+  return pool;
 }
 
 bool is_ranked(const data::Example& example, Protocol protocol) {
@@ -72,6 +100,38 @@ size_t best_of(const std::vector<Score>& scores) {
   for (size_t i = 1; i < scores.size(); ++i)
     if (scores[i].log_likelihood > scores[best].log_likelihood) best = i;
   return best;
+}
+
+void summarise_templates(TaskResult& task, const std::vector<std::string>& template_of) {
+  std::map<std::string, std::vector<double>> correct;
+  for (size_t i = 0; i < template_of.size(); ++i)
+    correct[template_of[i]].push_back(task.correct[i]);
+  std::vector<double> values;
+  task.template_of.resize(template_of.size());
+  for (auto& [name, answers] : correct) {
+    for (size_t i = 0; i < template_of.size(); ++i)
+      if (template_of[i] == name) task.template_of[i] = task.templates.size();
+    double sum = 0;
+    for (double value : answers) sum += value;
+    values.push_back(sum / static_cast<double>(answers.size()));
+    task.template_mean += values.back() / static_cast<double>(correct.size());
+    task.templates.push_back({name, values.back(), std::move(answers)});
+  }
+  task.template_median = median(std::move(values));
+}
+
+void summarise_templates(SuiteResult& result, uint64_t seed) {
+  result.scores_templates = true;
+  TemplateScores scores;
+  for (const TaskResult& task : result.tasks) {
+    scores.emplace_back();
+    for (const TemplateResult& one : task.templates) scores.back().push_back(one.correct);
+    result.template_mean += task.template_mean / static_cast<double>(result.tasks.size());
+  }
+  const Interval interval = bootstrap_mean_of_medians(scores, seed);
+  result.median_mean = mean_of_medians(scores);
+  result.median_ci_low = interval.low;
+  result.median_ci_high = interval.high;
 }
 
 void summarise(SuiteResult& result) {
@@ -99,18 +159,27 @@ SuiteResult evaluate(const model::LoadedModel& loaded, const Suite& suite, const
   std::vector<Query> queries;
   std::vector<std::vector<int32_t>> prompts;
   std::vector<Slot> ranked, generated;
+  std::vector<std::vector<std::string>> templates_of;  // by task, of every example that is asked
   for (const Task& task : suite.tasks) {
     TaskResult entry;
     entry.name = task.name;
     entry.cluster = task.cluster;
     double sum_of_chances = 0;
     bool has_choices = false;
-    const std::vector<data::Example>& pool =
+    templates_of.emplace_back();
+    const auto groups = group_examples(task, config);
+    std::map<std::string, std::vector<data::Example>> pools;
+    if (config.scores_templates && config.num_shots > 0 && task.exemplars.empty())
+      for (const auto& [name, members] : groups) pools[name] = make_pool(task, members);
+    const std::vector<data::Example>& common_pool =
         task.exemplars.empty() ? task.examples : task.exemplars;
     const RandomKey key =
         RandomKey(static_cast<uint64_t>(config.seed), RandomPurpose::FewShot).fold(task.name);
-    for (size_t index : choose_examples(task, config)) {
+    for (size_t index : choose_examples(task, groups, config)) {
       const data::Example& example = task.examples[index];
+      templates_of.back().push_back(example.template_name);
+      const auto own_pool = pools.find(example.template_name);
+      const auto& pool = own_pool == pools.end() ? common_pool : own_pool->second;
       const auto exemplars = draw_exemplars(pool, example, config.num_shots, key.fold(index));
       Prompt prompt =
           make_prompt(*loaded.tokenizer, exemplars, example.inputs, config.input_length);
@@ -160,6 +229,11 @@ SuiteResult evaluate(const model::LoadedModel& loaded, const Suite& suite, const
     }
   }
   summarise(result);
+  if (config.scores_templates) {
+    for (size_t i = 0; i < result.tasks.size(); ++i)
+      summarise_templates(result.tasks[i], templates_of[i]);
+    summarise_templates(result, static_cast<uint64_t>(config.seed));
+  }
   return result;
 }
 

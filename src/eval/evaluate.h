@@ -35,7 +35,8 @@ struct Config {
   int64_t input_length = 512;          // longer inputs are cut and counted
   int64_t max_new_tokens = 32;
   int64_t max_batch_tokens = 8192;
-  int64_t seed = 0;  // of exemplars and of the subset when max_examples cuts
+  int64_t seed = 0;               // of exemplars and of the subset when max_examples cuts
+  bool scores_templates = false;  // as P3 is scored: every template of a task by itself
   template <class Visitor>
   void visit(Visitor& v) {
     v("protocol", protocol, "auto, rank-classification or exact-match");
@@ -47,6 +48,10 @@ struct Config {
     v("max_new_tokens", max_new_tokens, "longest generated answer");
     v("max_batch_tokens", max_batch_tokens, "padded input tokens a batch");
     v("seed", seed, "seed of exemplars and subsets");
+    v("scores_templates", scores_templates,
+      "accuracy a template and its median over the templates of a task, as T0 and P3 are scored; "
+      "generated suites ask every example with every template, lines of a file say theirs as "
+      "'template', and max_examples counts a template's");
   }
 };
 
@@ -65,20 +70,37 @@ struct Suite {
 
 // "builtin:seen", "builtin:held-out" and what else data/builtin.h names (with `num_examples` a
 // task), or JSONL files / folders (one task a task name in the lines). Several specs may be given,
-// separated by commas.
-Suite open_suite(const std::string& spec, uint64_t seed, int64_t num_examples = 100);
+// separated by commas. `all_templates`: each of the examples of a generated task with every
+// template of it, one template after the other; else with one that is drawn.
+Suite open_suite(const std::string& spec, uint64_t seed, int64_t num_examples = 100,
+                 bool all_templates = false);
+
+struct TemplateResult {
+  std::string name;
+  double value = 0;
+  std::vector<double> correct;  // per example, 0 or 1, in the order of the suite
+};
 
 struct TaskResult {
   std::string name, cluster, metric;  // metric "accuracy" or "exact_match"
   double value = 0, ci_low = 0, ci_high = 0, chance = 0;
   int64_t num_examples = 0, num_truncated = 0, num_dropped_exemplars = 0;
   std::vector<double> correct;  // per example, 0 or 1, in the order of the suite
+  // With scores_templates:
+  std::vector<TemplateResult> templates;  // by name, in its order
+  std::vector<size_t> template_of;        // per example, which of them
+  double template_median = 0, template_mean = 0;
 };
 struct SuiteResult {
   std::string suite, model, model_hash;
   std::vector<TaskResult> tasks;
   double mean = 0;  // over tasks
   double mean_chance = 0;
+  // With scores_templates, means over tasks: of the median over templates, with its 95 % bootstrap
+  // interval, and of the mean over templates.
+  bool scores_templates = false;
+  double median_mean = 0, median_ci_low = 0, median_ci_high = 0;
+  double template_mean = 0;
 };
 
 SuiteResult evaluate(const model::LoadedModel& loaded, const Suite& suite, const Config& config,

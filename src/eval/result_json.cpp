@@ -26,6 +26,35 @@ T read(const Json& object, const char* key, const std::string& where) {
   return value.get<T>();
 }
 
+void parse_templates(TaskResult& task, const Json& json, const std::string& where) {
+  task.template_median = read<double>(json, "median", where);
+  task.template_mean = read<double>(json, "mean", where);
+  const Json& values = require(json, "templates", where);
+  const Json& template_of = require(json, "template_of", where);
+  if (!values.is_object() || !template_of.is_array() || template_of.size() != task.correct.size())
+    fail(ErrorCode::CorruptFile,
+         "{}: [eval] expected 'templates' to be an object and 'template_of' a list of {} indices",
+         where, task.correct.size());
+  for (const auto& [name, value] : values.items())
+    task.templates.push_back({name, read<double>(values, name.c_str(), where), {}});
+  for (size_t i = 0; i < template_of.size(); ++i) {
+    const Json& index = template_of[i];
+    if (!index.is_number_unsigned() || index.get<size_t>() >= task.templates.size())
+      fail(ErrorCode::CorruptFile, "{}: [eval] 'template_of' holds {}, expected 0 to {}", where,
+           index.dump(), static_cast<int64_t>(task.templates.size()) - 1);
+    task.template_of.push_back(index.get<size_t>());
+    task.templates[task.template_of.back()].correct.push_back(task.correct[i]);
+  }
+}
+
+void write_templates(const TaskResult& task, Json& entry) {
+  entry["median"] = task.template_median;
+  entry["mean"] = task.template_mean;
+  Json& templates = entry["templates"] = Json::object();
+  for (const TemplateResult& one : task.templates) templates[one.name] = one.value;
+  entry["template_of"] = task.template_of;
+}
+
 TaskResult parse_task(const std::string& name, const Json& json, const std::string& where) {
   TaskResult task;
   task.name = name;
@@ -53,6 +82,7 @@ TaskResult parse_task(const std::string& name, const Json& json, const std::stri
            value.dump());
     task.correct.push_back(value.get<double>());
   }
+  if (json.contains("templates")) parse_templates(task, json, where);
   return task;
 }
 
@@ -77,11 +107,16 @@ Json to_json(const SuiteResult& result, const Config& config) {
     entry["num_dropped_exemplars"] = task.num_dropped_exemplars;
     Json& correct = entry["correct"] = Json::array();
     for (double value : task.correct) correct.push_back(value != 0 ? 1 : 0);
+    if (result.scores_templates) write_templates(task, entry);
     tasks[task.name] = std::move(entry);
   }
   json["summary"] = {{"mean", result.mean},
                      {"mean_chance", result.mean_chance},
                      {"num_tasks", result.tasks.size()}};
+  if (result.scores_templates)
+    json["summary"].update({{"median_mean", result.median_mean},
+                            {"median_mean_ci95", {result.median_ci_low, result.median_ci_high}},
+                            {"template_mean", result.template_mean}});
   return json;
 }
 
@@ -99,6 +134,18 @@ SuiteResult parse_result(const Json& json, const std::string& where) {
   const Json& summary = require(json, "summary", where);
   result.mean = read<double>(summary, "mean", where);
   result.mean_chance = read<double>(summary, "mean_chance", where);
+  result.scores_templates = summary.contains("median_mean");
+  if (result.scores_templates) {
+    result.median_mean = read<double>(summary, "median_mean", where);
+    result.template_mean = read<double>(summary, "template_mean", where);
+    const Json& interval = require(summary, "median_mean_ci95", where);
+    if (!interval.is_array() || interval.size() != 2 || !interval[0].is_number() ||
+        !interval[1].is_number())
+      fail(ErrorCode::CorruptFile, "{}: [eval] 'median_mean_ci95' is {}, expected two numbers",
+           where, interval.dump());
+    result.median_ci_low = interval[0].get<double>();
+    result.median_ci_high = interval[1].get<double>();
+  }
   return result;
 }
 

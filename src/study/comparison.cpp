@@ -61,15 +61,51 @@ std::vector<std::vector<double>> correct_of(const Cell& cell) {
   return correct;
 }
 
+bool share_replicates(const Cell& a, const Cell& b) {
+  return a.by_replicate.size() > 1 &&
+         std::equal(a.by_replicate.begin(), a.by_replicate.end(), b.by_replicate.begin(),
+                    b.by_replicate.end(),
+                    [](const auto& x, const auto& y) { return x.first == y.first; });
+}
+
+bool is_comparable(const Cell& a, const Cell& b) {
+  if (a.by_replicate.size() > 1 || b.by_replicate.size() > 1) return share_replicates(a, b);
+  if (!answered_the_same(a, b)) return false;
+  for (size_t i = 0; a.is_median && i < a.tasks.size(); ++i) {
+    const auto &x = a.tasks[i].templates, &y = b.tasks[i].templates;
+    if (!std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                    [](const auto& s, const auto& t) { return s.size() == t.size(); }))
+      return false;
+  }
+  return true;
+}
+
+eval::TemplateScores templates_of(const Cell& cell) {
+  eval::TemplateScores scores;
+  for (const auto& task : cell.tasks) scores.push_back(task.templates);
+  return scores;
+}
+
+eval::PairedDifference compute_difference(const Cell& a, const Cell& b, uint64_t seed) {
+  if (share_replicates(a, b)) {
+    std::vector<double> differences;
+    for (const auto& [replicate, value] : a.by_replicate)
+      differences.push_back(value - b.by_replicate.at(replicate));
+    const auto result = eval::t_interval(differences);
+    return {result.mean, result.ci95};
+  }
+  if (a.is_median) return eval::paired_bootstrap_of_medians(templates_of(a), templates_of(b), seed);
+  return eval::paired_bootstrap_over_tasks(correct_of(a), correct_of(b), seed);
+}
+
 void compare_pair(const Results& results, const Arm& first, const Arm& second,
                   std::vector<Comparison>& comparisons) {
   for (const auto& column : results.columns) {
     const auto a = first.cells.find(column.id), b = second.cells.find(column.id);
-    if (a == first.cells.end() || b == second.cells.end() ||
-        !answered_the_same(a->second, b->second))
+    if (a == first.cells.end() || b == second.cells.end() || !is_comparable(a->second, b->second))
       continue;
-    const auto paired = eval::paired_bootstrap_over_tasks(
-        correct_of(a->second), correct_of(b->second), static_cast<uint64_t>(results.seed));
+    const auto paired =
+        compute_difference(a->second, b->second, static_cast<uint64_t>(results.seed));
     Comparison comparison{.column = column.title,
                           .first = first.name,
                           .second = second.name,
@@ -79,6 +115,8 @@ void compare_pair(const Results& results, const Arm& first, const Arm& second,
                           .difference = paired.difference,
                           .ci_low = paired.ci95.low,
                           .ci_high = paired.ci95.high};
+    if (share_replicates(a->second, b->second))
+      comparison.num_replicates = static_cast<int64_t>(a->second.by_replicate.size());
     if (paired.ci95.low > 0) comparison.verdict = Verdict::FirstWins;
     if (paired.ci95.high < 0) comparison.verdict = Verdict::SecondWins;
     comparisons.push_back(std::move(comparison));
@@ -89,6 +127,11 @@ void compare_pair(const Results& results, const Arm& first, const Arm& second,
 
 std::vector<Comparison> compare_arms(const Results& results) {
   std::vector<Comparison> comparisons;
+  for (const auto& [first, second] : results.comparisons) {
+    const Arm *a = results.find_arm(first), *b = results.find_arm(second);
+    if (a && b) compare_pair(results, *a, *b, comparisons);
+  }
+  if (!results.comparisons.empty()) return comparisons;
   for (const auto& first : results.arms)
     for (const auto& second : results.arms)
       if (is_sparse(first) && !is_sparse(second)) compare_pair(results, first, second, comparisons);
@@ -103,11 +146,13 @@ std::string to_sentence(const Comparison& c) {
   const std::string outcome =
       is_decided ? (c.verdict == Verdict::FirstWins ? c.first : c.second) + " wins" : "undecided";
   return fmt::format(
-      "{}, {}: {} {:.1f} % against {} {:.1f} %, difference {:+.1f} points, 95 % interval [{:+.1f}, "
+      "{}, {}: {} {:.1f} % against {} {:.1f} %, difference {:+.1f} points, 95 % interval{} "
+      "[{:+.1f}, "
       "{:+.1f}] {} zero: {}.",
       axes_text(c.axes), c.column, c.first, 100 * c.first_value, c.second, 100 * c.second_value,
-      100 * c.difference, 100 * c.ci_low, 100 * c.ci_high, is_decided ? "excludes" : "includes",
-      outcome);
+      100 * c.difference,
+      c.num_replicates > 1 ? fmt::format(" over {} seeds", c.num_replicates) : "", 100 * c.ci_low,
+      100 * c.ci_high, is_decided ? "excludes" : "includes", outcome);
 }
 
 std::vector<std::string> describe_chance(const Results& results) {
@@ -143,6 +188,7 @@ Json to_json(const Comparison& c) {
           {"axes", c.axes},
           {"difference", c.difference},
           {"ci95", {c.ci_low, c.ci_high}},
+          {"num_seeds", c.num_replicates},
           {"excludes_zero", c.verdict != Verdict::Undecided},
           {"winner", c.verdict == Verdict::Undecided   ? ""
                      : c.verdict == Verdict::FirstWins ? c.first

@@ -18,12 +18,15 @@ struct Comparison {
                                   // have equal; may be empty
   double first_value = 0, second_value = 0;
   double difference = 0, ci_low = 0,
-         ci_high = 0;  // first - second, paired bootstrap over the examples of every task
+         ci_high = 0;  // first - second: paired bootstrap over the examples of every task; of arms
+                       // made from the same seeds, Student's t over the differences by seed
+  int64_t num_replicates = 1;
   Verdict verdict = Verdict::Undecided;  // a win where the interval excludes zero
 };
 
-// Every sparse arm against every dense one, suite by suite; where all arms are of one kind, every
-// arm against the first. Arms that did not answer the same examples are left out.
+// Those that the recipe asks for, suite by suite; else every sparse arm against every dense one,
+// and where all arms are of one kind, every arm against the first. Arms that did not answer the
+// same examples are left out.
 std::vector<Comparison> compare_arms(const Results& results);
 
 // "Same examples, held-out cluster: moe 45.0 % against dense 40.2 %, +4.8 points, 95 % interval

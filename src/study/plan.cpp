@@ -76,7 +76,7 @@ class Planner {
 
   static std::string make_key(const Stage& stage, const std::vector<InputRecord>& inputs) {
     ConfigNode config = stage.config();
-    erase(config, "arm");
+    for (const char* label : {"arm", "replicate"}) erase(config, label);
     for (const auto& input : stage.inputs()) erase(config, input.name);
     if (ConfigNode* train = config.find("train"))
       for (const char* key : train::kKeysBesideTheResult) erase(*train, key);

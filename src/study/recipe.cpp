@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "study/sections.h"
+#include "study/sweep.h"
 
 namespace flanmoe::study {
 
@@ -180,22 +181,48 @@ void inherit_arms(Recipe& recipe) {
   for (auto& stage : recipe.stages) {
     if (!stage.stage->arm.empty()) continue;
     if (const Stage* from = stage.model_stage()) stage.stage->arm = from->arm;
-    if (stage.stage->output() == StageOutput::Evaluation && stage.stage->arm.empty())
+    const StageOutput output = stage.stage->output();
+    const bool is_measured = output == StageOutput::Evaluation || output == StageOutput::Routing;
+    if (is_measured && stage.stage->arm.empty())
       stage.stage->arm = stage.model_stage() ? stage.model_stage()->name() : stage.stage->name();
   }
 }
 
-// Two evaluations of one arm on one suite would stand in one cell of the table.
+// Two evaluations of one arm on one suite, from one seed, would stand in one cell of the table.
 void check_cells(const Recipe& recipe, const std::string& where) {
-  std::map<std::pair<std::string, std::string>, std::string> cells;
+  std::map<std::vector<std::string>, std::string> cells;
   for (const auto& [stage, inputs] : recipe.stages) {
     if (stage->output() != StageOutput::Evaluation) continue;
     for (const auto& data : stage->data())
-      if (auto [cell, is_new] = cells.insert({{stage->arm, data.spec}, stage->name()}); !is_new)
+      if (auto [cell, is_new] =
+              cells.insert({{stage->arm, stage->replicate, data.spec}, stage->name()});
+          !is_new)
         fail(ErrorCode::InvalidConfig,
              "[{}] stages '{}' and '{}' both evaluate arm '{}' on {}: give one another arm ({})",
              stage->place("arm"), cell->second, stage->name(), stage->arm, data.spec, where);
   }
+}
+
+// "mov-10 against ia3", both arms that are evaluated.
+std::vector<std::pair<std::string, std::string>> parse_comparisons(
+    const std::vector<std::string>& texts, const Recipe& recipe, const std::string& where) {
+  static constexpr std::string_view kBetween = " against ";
+  std::vector<std::string> arms;
+  for (const auto& [stage, inputs] : recipe.stages)
+    if (stage->output() == StageOutput::Evaluation) arms.push_back(stage->arm);
+  std::vector<std::pair<std::string, std::string>> comparisons;
+  for (const auto& text : texts) {
+    const size_t at = text.find(kBetween);
+    if (at == text.npos)
+      fail(ErrorCode::InvalidConfig, "[comparisons] '{}': expected 'ARM against ARM' ({})", text,
+           where);
+    comparisons.emplace_back(text.substr(0, at), text.substr(at + kBetween.size()));
+    for (const auto& arm : {comparisons.back().first, comparisons.back().second})
+      if (std::find(arms.begin(), arms.end(), arm) == arms.end())
+        fail(ErrorCode::InvalidConfig, "[comparisons] '{}': no arm '{}' is evaluated{} ({})", text,
+             arm, suggestion(arm, arms), where);
+  }
+  return comparisons;
 }
 
 }  // namespace
@@ -210,6 +237,7 @@ ConfigNode load_recipe_node(const std::string& path, const std::vector<std::stri
 
 Recipe parse_recipe(const ConfigNode& node, const std::string& where) {
   Sections sections = parse_sections(node, where);
+  expand_sweeps(sections.stages.node);
   Recipe recipe;
   recipe.name =
       sections.name.empty() ? std::filesystem::path(where).stem().string() : sections.name;
@@ -242,6 +270,7 @@ Recipe parse_recipe(const ConfigNode& node, const std::string& where) {
   recipe.stages = Sorter(stages, where).sort();
   inherit_arms(recipe);
   check_cells(recipe, where);
+  recipe.comparisons = parse_comparisons(sections.comparisons, recipe, where);
   return recipe;
 }
 

@@ -30,8 +30,9 @@ struct Recipe {
   int64_t threads = 0;              // 0: the physical cores
   std::vector<RecipeStage> stages;  // every stage after those it takes something from; otherwise in
                                     // the order of the file
-  std::vector<std::string> file_order;  // names in the order of the file
-  ConfigNode resolved;                  // every key with its value; parses to the same recipe
+  std::vector<std::string> file_order;                           // names in the order of the file
+  std::vector<std::pair<std::string, std::string>> comparisons;  // of arms; none: the usual ones
+  ConfigNode resolved;  // every key with its value; parses to the same recipe
 
   const RecipeStage& find(const std::string& stage_name) const;
 };

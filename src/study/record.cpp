@@ -50,6 +50,7 @@ Json to_json(const StageRecord& record) {
                {"num_resumes", record.num_resumes},
                {"num_threads", record.num_threads},
                {"wall_s", record.wall_s}};
+  if (!record.replicate.empty()) json["replicate"] = record.replicate;
   json["inputs"] = Json::array();
   for (const auto& input : record.inputs)
     json["inputs"].push_back(
@@ -98,6 +99,7 @@ StageRecord parse_fields(const Json& json) {
   json.at("kind").get_to(record.kind);
   json.at("arm").get_to(record.arm);
   json.at("key").get_to(record.key);
+  record.replicate = json.value("replicate", "");
   json.at("is_complete").get_to(record.is_complete);
   json.at("num_resumes").get_to(record.num_resumes);
   json.at("num_threads").get_to(record.num_threads);

@@ -56,6 +56,7 @@ struct SuiteRecord {
 
 struct StageRecord {
   std::string name, kind, arm, key;
+  std::string replicate = {};  // of the arm: its seed, or "" where the arm is made once
   bool is_complete = false;
   int64_t num_resumes = 0;
   double wall_s = 0;  // of the process that finished it

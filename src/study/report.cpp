@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/progress.h"
+#include "eval/task_routing.h"
 #include "study/comparison.h"
 #include "study/html.h"
 #include "study/metrics.h"
@@ -147,7 +148,42 @@ Json expert_data(const StageCurves& stage) {
   return json;
 }
 
-Json report_data(const Results& results, const std::vector<StageCurves>& curves) {
+// Every file that a routing stage wrote, site by site.
+Json routing_data(const std::string& run_folder, const Results& results) {
+  Json maps = Json::array();
+  for (const auto& record : results.stages) {
+    if (record.kind != "routing" || !record.is_complete) continue;
+    for (const auto& output : record.outputs) {
+      const Json file = load_json(run_folder + "/" + output.path);
+      const auto routing = eval::parse_routing(file, output.path);
+      for (const auto& [site, entry] : file["sites"].items()) {
+        Json map = {{"arm", record.arm},
+                    {"replicate", record.replicate},
+                    {"suite", file.value("title", routing.suite)},
+                    {"site", site},
+                    {"task_information", entry.at("task_information")},
+                    {"tasks", Json::array()},
+                    {"weights", Json::array()}};
+        // tasks of a cluster stand together
+        std::vector<const eval::TaskRouting*> tasks;
+        for (const auto& task : routing.tasks) tasks.push_back(&task);
+        std::stable_sort(tasks.begin(), tasks.end(),
+                         [](const auto* a, const auto* b) { return a->cluster < b->cluster; });
+        for (const auto* task : tasks)
+          for (const auto& at_site : task->sites)
+            if (at_site.site == site) {
+              map["tasks"].push_back(task->name);
+              map["weights"].push_back(at_site.weights);
+            }
+        maps.push_back(std::move(map));
+      }
+    }
+  }
+  return maps;
+}
+
+Json report_data(const std::string& run_folder, const Results& results,
+                 const std::vector<StageCurves>& curves) {
   Json json = {{"arms", Json::array()},
                {"tasks", Json::array()},
                {"losses", loss_data(curves)},
@@ -158,6 +194,7 @@ Json report_data(const Results& results, const std::vector<StageCurves>& curves)
     if (!is_subset(column)) json["tasks"].push_back(task_data(results, column));
   for (const auto& stage : curves)
     if (!stage.curves.layers.empty()) json["experts"].push_back(expert_data(stage));
+  json["routing"] = routing_data(run_folder, results);
   return json;
 }
 
@@ -189,12 +226,15 @@ std::string verdict_section(const Results& results) {
   for (const auto& arm : results.arms)
     if (arm.model && !arm.model->training_difference.empty())
       html += paragraph(arm.name + ": " + arm.model->training_difference + ".");
-  return html + paragraph(
-                    "Intervals of differences are 95 % percentile intervals of a paired bootstrap "
-                    "over the examples of every task. An arm "
-                    "wins where the interval excludes zero; no correction is made for the number "
-                    "of comparisons.",
-                    "soft");
+  return html +
+         paragraph(
+             std::string(
+                 "Intervals of differences are 95 % percentile intervals of a paired bootstrap "
+                 "over the examples of every task. An arm "
+                 "wins where the interval excludes zero; no correction is made for the number "
+                 "of comparisons.") +
+                 (results.replicates.empty() ? "" : " " + std::string(kReplicateNote)),
+             "soft");
 }
 
 std::string accuracy_section(const Results& results) {
@@ -205,6 +245,10 @@ std::string accuracy_section(const Results& results) {
       "Unweighted means over tasks; bars show 95 % intervals, grey lines the accuracy of a uniform "
       "guess.",
       "soft");
+  if (!results.replicates.empty())
+    html += paragraph(std::string(kReplicateNote), "soft") +
+            "<details><summary>seed by seed</summary>" + to_html_table(replicate_rows(results)) +
+            "</details>\n";
   size_t index = 0;
   for (const auto& column : results.columns)
     if (!is_subset(column))
@@ -284,6 +328,40 @@ std::string expert_section(const Json& experts) {
   return html;
 }
 
+std::string routing_section(const Json& maps) {
+  if (maps.empty()) return {};
+  std::string html =
+      "<h2 id=\"routing\">Experts by task</h2>\n" +
+      paragraph(
+          "Mean weight that the tokens of a task give to each expert (of sparse layers the share "
+          "of "
+          "the assignments), with the target given. The number behind a site is what the expert "
+          "says of the task: the mutual information of the two in nats, 0 where all tasks use the "
+          "experts alike. Experts of arms from different seeds have nothing to do with each other.",
+          "soft");
+  for (size_t i = 0; i < maps.size(); ++i) {
+    const Json& map = maps[i];
+    const std::string replicate = map["replicate"].get<std::string>();
+    html += fmt::format(
+        "<h3>{}</h3>\n",
+        escape_html(fmt::format("{}{}, {}: {}, {:.4f} nats", map["arm"].get<std::string>(),
+                                replicate.empty() ? "" : " (seed " + replicate + ")",
+                                map["suite"].get<std::string>(), map["site"].get<std::string>(),
+                                map["task_information"].get<double>())));
+    Rows rows = {{"task"}};
+    for (size_t e = 0; e < map["weights"].at(0).size(); ++e)
+      rows[0].push_back(fmt::format("expert {}", e));
+    for (size_t t = 0; t < map["tasks"].size(); ++t) {
+      rows.push_back({map["tasks"][t].get<std::string>()});
+      for (const auto& weight : map["weights"][t])
+        rows.back().push_back(fmt::format("{:.3f}", weight.get<double>()));
+    }
+    html += chart(fmt::format("routing-{}", i)) + "<details><summary>as a table</summary>" +
+            to_html_table(rows) + "</details>\n";
+  }
+  return html;
+}
+
 std::string state_of(const StageRecord& record) {
   if (!record.is_complete) return "not finished";
   return record.num_resumes > 0 ? fmt::format("resumed {} x", record.num_resumes) : "done";
@@ -354,7 +432,8 @@ std::string header(const Results& results) {
   return html +
          "<nav><a href=\"#verdict\">verdict</a><a href=\"#accuracy\">accuracy</a><a "
          "href=\"#cost\">cost</a><a href=\"#loss\">loss</a>"
-         "<a href=\"#experts\">experts</a><a href=\"#stages\">stages</a><a "
+         "<a href=\"#experts\">experts</a><a href=\"#routing\">experts by task</a><a "
+         "href=\"#stages\">stages</a><a "
          "href=\"#recipe\">recipe</a></nav>\n";
 }
 
@@ -363,11 +442,11 @@ std::string header(const Results& results) {
 std::string write_report(const std::string& run_folder) {
   const Results results = load_results(run_folder);
   const auto curves = load_all_curves(run_folder, results);
-  const Json data = report_data(results, curves);
+  const Json data = report_data(run_folder, results, curves);
   const std::string body = header(results) + verdict_section(results) + accuracy_section(results) +
                            cost_section(results) + loss_section(data["losses"]) +
-                           expert_section(data["experts"]) + stage_section(results, curves) +
-                           recipe_section(run_folder, results);
+                           expert_section(data["experts"]) + routing_section(data["routing"]) +
+                           stage_section(results, curves) + recipe_section(run_folder, results);
   make_folders(run_folder + "/report");
   const std::string path = run_folder + "/report/index.html";
   write_file_atomically(path, page(results.name, body, data));

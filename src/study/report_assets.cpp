@@ -103,11 +103,19 @@ const std::string_view kReportScript = R"js(
     });
   }
 
+  function routing(map, index) {
+    draw('routing-' + index, [{ type: 'heatmap', z: map.weights.map(row => row.map(percent)), y: map.tasks.map(text), x: map.weights[0].map((_, e) => e),
+      colorscale: 'Viridis', zmin: 0, colorbar: { title: { text: '% of weight' } }, hovertemplate: '%{y}, expert %{x}: %{z:.1f} %<extra></extra>' }],
+      { height: 130 + 22 * map.tasks.length, xaxis: { title: { text: 'expert' }, dtick: map.weights[0].length > 32 ? 8 : 1, showgrid: false },
+        yaxis: { autorange: 'reversed', showgrid: false } });
+  }
+
   function all() {
     if (data.accuracy) bars('accuracy-overview', data.accuracy);
     data.tasks.forEach((group, i) => bars('tasks-' + i, group));
     data.losses.forEach((group, i) => losses('loss-' + i, group.stages));
     data.experts.forEach(experts);
+    data.routing.forEach(routing);
   }
   all();
   document.querySelectorAll('input[name="axis"]').forEach(input => input.addEventListener('change', all));

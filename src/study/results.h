@@ -16,16 +16,22 @@ struct TaskScore {
   std::string name, cluster, metric;
   double value = 0, ci_low = 0, ci_high = 0, chance = 0;
   int64_t num_examples = 0;
-  std::vector<double> correct;  // per example, 0 or 1
+  std::vector<double> correct;                 // per example, 0 or 1
+  std::vector<std::vector<double>> templates;  // the same by template, where templates are scored
 };
 
 // One arm on one suite (or on a subset of its tasks): the unweighted mean over tasks with its 95 %
-// interval.
+// interval, by bootstrap over examples; of an arm that was made from several seeds the mean over
+// them and Student's t interval.
 struct Cell {
   double value = 0, ci_low = 0, ci_high = 0, chance = 0;
   std::vector<TaskScore> tasks;
+  bool is_median = false;                      // of every task the median over its templates
+  std::map<std::string, double> by_replicate;  // value by seed; empty: made once
 };
 Cell make_cell(std::vector<TaskScore> tasks, uint64_t seed);
+// Mean over tasks of the median over templates.
+Cell make_median_cell(std::vector<TaskScore> tasks, uint64_t seed);
 
 struct Column {
   std::string id;  // the suite's spec; the easy subset has one of its own
@@ -37,6 +43,9 @@ struct Arm {
   std::string model_stage;  // whose model is evaluated; empty: one from outside the run
   std::optional<ModelFacts> model;
   TrainingFacts training;             // summed over the chain of stages that made the model
+  TrainingFacts last_training;        // of the last of them
+  std::string replicate;              // its seed, where there are several of the name
+  int64_t num_replicates = 1;         // the arms whose mean this is
   double wall_s = 0;                  // of that chain; stages shared with other arms count in each
   std::string matched_stage;          // the stage whose training FLOPs were matched, if any
   std::map<std::string, Cell> cells;  // by Column::id
@@ -49,9 +58,15 @@ struct Results {
   std::vector<StageRecord>
       stages;  // those of the recipe, in the order they are done; incomplete ones too
   std::vector<Column> columns;
-  std::vector<Arm> arms;
+  std::vector<std::pair<std::string, std::string>> comparisons;  // that the recipe asks for
+  // Arms that were made from several seeds as one arm each: their means. `replicates` has the
+  // single ones, and is empty where no arm was made more than once.
+  std::vector<Arm> arms, replicates;
   const Arm* find_arm(const std::string& arm_name) const;
 };
+
+// Arms of one name as one arm: see Results::arms.
+std::vector<Arm> combine_replicates(const std::vector<Arm>& arms);
 
 // From run.json, stage.json and eval/*.json. Throws NotFound where `run_folder` holds no run,
 // CorruptFile where a file is broken.

@@ -41,6 +41,7 @@ class Executor {
                        .kind = stage.kind(),
                        .arm = stage.arm,
                        .key = planned.key,
+                       .replicate = stage.replicate,
                        .inputs = planned.inputs};
     record.num_threads = at::get_num_threads();
     StageRun run = make_run(planned, record);
@@ -62,8 +63,9 @@ class Executor {
 
   // A label may have changed without the result.
   void keep(const Stage& stage, StageRecord record) {
-    if (record.arm != stage.arm) {
+    if (record.arm != stage.arm || record.replicate != stage.replicate) {
       record.arm = stage.arm;
+      record.replicate = stage.replicate;
       save_record(out_, record);
     }
     finished_.emplace(stage.name(), std::move(record));
@@ -158,7 +160,8 @@ void save_run(const std::string& out, const Recipe& recipe, const RunOptions& op
                {"seed", recipe.seed},
                {"recipe", options.recipe_path},
                {"overrides", options.overrides},
-               {"file_order", recipe.file_order}};
+               {"file_order", recipe.file_order},
+               {"comparisons", recipe.comparisons}};
   json["stages"] = Json::array();
   for (const auto& stage : recipe.stages) json["stages"].push_back(stage.stage->name());
   json["versions"] = {

@@ -82,6 +82,7 @@ struct Sections {
   std::string description;
   std::optional<int64_t> seed;
   int64_t threads = 0;
+  std::vector<std::string> comparisons;
   ModelSection model;
   moe::Config moe, decoder_moe;
   DataSection data;
@@ -96,6 +97,9 @@ struct Sections {
     v("seed", seed, "of everything that draws; always a number");
     v("threads", threads,
       "compute threads where --threads does not say; 0 takes the physical cores");
+    v("comparisons", comparisons,
+      "which arms are compared, \"ARM against ARM\"; none: sparse arms against dense ones, or all "
+      "against the first");
     v("model", model, "the model to start from");
     v("moe", moe, "defaults of the sparse layers that upcycling makes");
     if (was_given(v, "moe")) decoder_moe = moe::decoder_default(moe);

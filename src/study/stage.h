@@ -17,7 +17,7 @@ namespace flanmoe::study {
 
 struct Sections;
 
-enum class StageOutput { Vocabulary, Model, Evaluation };
+enum class StageOutput { Vocabulary, Model, Evaluation, Routing };
 
 // What a stage names in its recipe: another stage, or a folder from outside the run.
 struct StageInput {
@@ -62,6 +62,8 @@ class Stage {
   // Label in tables and the report; where the recipe gives none, that of the stage whose model it
   // takes.
   std::string arm;
+  // The seed, where the arm is made several times over (sweep.h); "": it is made once.
+  std::string replicate;
 
   virtual StageOutput output() const = 0;
   virtual bool trains() const { return false; }

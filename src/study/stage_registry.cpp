@@ -19,6 +19,7 @@ const Registry<MakeStage>& stage_registry() {
     stages.add("tune", make_tune_stage);
     stages.add("finetune", make_finetune_stage);
     stages.add("evaluate", make_evaluate_stage);
+    stages.add("routing", make_routing_stage);
     return stages;
   }();
   return registry;

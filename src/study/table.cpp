@@ -43,6 +43,20 @@ bool has_chance(const Results& results, const std::string& column, double& chanc
   return false;
 }
 
+std::string name_of(const Arm& arm) {
+  return arm.num_replicates > 1 ? fmt::format("{} ({} seeds)", arm.name, arm.num_replicates)
+                                : arm.name;
+}
+
+// "12.3 k", and where most of the model stays as it is "12.3 k (0.35 %)".
+std::string format_trained(const Arm& arm) {
+  const auto num_trained = static_cast<double>(arm.training.num_trained_parameters);
+  if (num_trained <= 0) return "-";
+  const double total = arm.model ? static_cast<double>(arm.model->num_parameters) : 0;
+  if (num_trained >= total) return format_flops(num_trained);
+  return fmt::format("{} ({:.2f} %)", format_flops(num_trained), 100 * num_trained / total);
+}
+
 }  // namespace
 
 std::string format_grid(const Rows& rows) {
@@ -86,7 +100,7 @@ Rows accuracy_rows(const Results& results) {
   for (const auto& column : results.columns) rows[0].push_back(column.title);
   std::vector<std::string> chances = {"chance"};
   for (const auto& arm : results.arms) {
-    rows.push_back({arm.name});
+    rows.push_back({name_of(arm)});
     for (const auto& column : results.columns) {
       const auto cell = arm.cells.find(column.id);
       rows.back().push_back(cell == arm.cells.end() ? "-" : format_cell(cell->second));
@@ -103,7 +117,8 @@ Rows accuracy_rows(const Results& results) {
 
 Rows cost_rows(const Results& results) {
   Rows rows = {{"cost", "parameters", "active", "FLOPs/token enc", "dec", "trained",
-                "training FLOPs", "examples", "tokens in", "tokens out", "wall time"}};
+                "training FLOPs", "of the last stage", "examples", "tokens in", "tokens out",
+                "wall time"}};
   for (const auto& arm : results.arms) {
     std::vector<std::string> row = {arm.name};
     if (arm.model)
@@ -112,9 +127,9 @@ Rows cost_rows(const Results& results) {
                            arm.model->encoder_flops_per_token, arm.model->decoder_flops_per_token})
         row.push_back(format_flops(value));
     row.resize(5, "-");
-    const int64_t num_trained = arm.training.num_trained_parameters;
-    row.push_back(num_trained > 0 ? format_flops(static_cast<double>(num_trained)) : "-");
+    row.push_back(format_trained(arm));
     row.push_back(format_flops(arm.training.train_flops));
+    row.push_back(format_flops(arm.last_training.train_flops));
     for (int64_t count :
          {arm.training.num_examples, arm.training.num_input_tokens, arm.training.num_target_tokens})
       row.push_back(format_flops(static_cast<double>(count)));
@@ -124,10 +139,30 @@ Rows cost_rows(const Results& results) {
   return rows;
 }
 
+const std::string_view kReplicateNote =
+    "Arms of several seeds are means over them; their 95 % intervals are Student's t over the "
+    "seeds "
+    "(and over the differences by seed, where two arms are compared).";
+
+Rows replicate_rows(const Results& results) {
+  if (results.replicates.empty()) return {};
+  Rows rows = {{"accuracy, % [95 % interval over examples]", "seed"}};
+  for (const auto& column : results.columns) rows[0].push_back(column.title);
+  for (const auto& arm : results.replicates) {
+    rows.push_back({arm.name, arm.replicate.empty() ? "-" : arm.replicate});
+    for (const auto& column : results.columns) {
+      const auto cell = arm.cells.find(column.id);
+      rows.back().push_back(cell == arm.cells.end() ? "-" : format_cell(cell->second));
+    }
+  }
+  return rows;
+}
+
 std::string format_summary(const Results& results) {
   if (results.arms.empty()) return "Nothing was evaluated.\n";
   std::string text =
       format_grid(accuracy_rows(results)) + "\n" + format_grid(cost_rows(results)) + "\n";
+  if (!results.replicates.empty()) text += std::string(kReplicateNote) + "\n";
   for (const auto& comparison : compare_arms(results)) text += to_sentence(comparison) + "\n";
   for (const auto& sentence : describe_chance(results)) text += sentence + "\n";
   for (const auto& arm : results.arms)
@@ -143,6 +178,8 @@ Json to_json(const Results& results) {
     Json& entry = json["arms"][arm.name];
     if (arm.model) entry["model"] = to_json(*arm.model);
     entry["training"] = to_json(arm.training);
+    entry["last_training"] = to_json(arm.last_training);
+    entry["num_seeds"] = arm.num_replicates;
     entry["wall_s"] = arm.wall_s;
     entry["suites"] = Json::object();
     for (const auto& column : results.columns)
@@ -150,7 +187,8 @@ Json to_json(const Results& results) {
         entry["suites"][column.title] = {{"value", cell->second.value},
                                          {"ci95", {cell->second.ci_low, cell->second.ci_high}},
                                          {"chance", cell->second.chance},
-                                         {"num_tasks", cell->second.tasks.size()}};
+                                         {"num_tasks", cell->second.tasks.size()},
+                                         {"by_seed", cell->second.by_replicate}};
   }
   json["comparisons"] = Json::array();
   for (const auto& comparison : compare_arms(results))

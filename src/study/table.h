@@ -22,6 +22,12 @@ std::string format_flops(double flops);
 std::vector<std::vector<std::string>> accuracy_rows(const Results& results);
 std::vector<std::vector<std::string>> cost_rows(const Results& results);
 
+// The single runs of arms that were made from several seeds: a row an arm and seed; empty where
+// there are none.
+std::vector<std::vector<std::string>> replicate_rows(const Results& results);
+// What the intervals of such arms are.
+extern const std::string_view kReplicateNote;
+
 // Both tables, then the sentences of the comparisons and of chance.
 std::string format_summary(const Results& results);
 

@@ -231,5 +231,94 @@ TEST(ResultJson, SaysWhatIsWrong) {
   broken("expected an object", [](Json& json) { json = Json::array(); });
 }
 
+data::Example with_template(data::Example example, const std::string& name) {
+  example.template_name = name;
+  return example;
+}
+
+// Which of the choices the model prefers, found by making each the right one.
+std::vector<double> answers(const std::string& input, const std::vector<std::string>& choices) {
+  std::vector<double> right;
+  for (size_t i = 0; i < choices.size(); ++i)
+    right.push_back(
+        evaluate(
+            loaded(),
+            {"s",
+             {make_task("t", {make_example(input, choices[i], choices, static_cast<int64_t>(i))})}},
+            {}, at::kFloat)
+            .tasks[0]
+            .correct[0]);
+  return right;
+}
+
+TEST(Evaluate, ScoresTemplatesByThemselves) {
+  const std::vector<std::string> choices = {"yes", "Rosa river bridge captain"};
+  const auto right = answers(kInput, choices);
+  const int64_t good = right[0] == 1 ? 0 : 1, bad = 1 - good;
+  const auto example = [&](int64_t answer, const std::string& name) {
+    return with_template(
+        make_example(kInput, choices[static_cast<size_t>(answer)], choices, answer), name);
+  };
+  // a: 1 of 1, b: 1 of 2, c: 0 of 1; the other task: 1 of 1 alone
+  const Suite suite{"s",
+                    {make_task("one", {example(good, "a"), example(bad, "b"), example(good, "b"),
+                                       example(bad, "c")}),
+                     make_task("two", {example(good, "x")})}};
+  Config config;
+  config.scores_templates = true;
+  const SuiteResult result = evaluate(loaded(), suite, config, at::kFloat);
+  const TaskResult& one = result.tasks[0];
+  ASSERT_EQ(one.templates.size(), 3u);
+  EXPECT_EQ(one.templates[1].name, "b");
+  EXPECT_EQ(one.templates[1].correct, (std::vector<double>{0, 1}));
+  EXPECT_EQ(one.template_median, 0.5);
+  EXPECT_EQ(one.template_mean, 0.5);
+  EXPECT_EQ(result.median_mean, 0.75);
+  EXPECT_EQ(result.template_mean, 0.75);
+  EXPECT_LE(result.median_ci_low, 0.75);
+  EXPECT_GE(result.median_ci_high, 0.75);
+
+  const Json json = to_json(result, config);
+  EXPECT_EQ(json["tasks"]["one"]["templates"]["b"], 0.5);
+  EXPECT_EQ(json["tasks"]["one"]["median"], 0.5);
+  EXPECT_EQ(json["tasks"]["one"]["mean"], 0.5);
+  EXPECT_EQ(json["summary"]["median_mean"], 0.75);
+  EXPECT_EQ(to_json(parse_result(json, "x.json"), config), json);
+  Json broken = json;
+  broken["tasks"]["one"]["template_of"][0] = 3;
+  expect_error(ErrorCode::CorruptFile, "template_of", [&] { parse_result(broken, "x.json"); });
+
+  config.max_examples = 1;  // of each template
+  EXPECT_EQ(evaluate(loaded(), suite, config, at::kFloat).tasks[0].num_examples, 3);
+}
+
+TEST(Evaluate, WithoutScoresTemplatesNothingOfThemIsWritten) {
+  const Suite suite{"s", {make_task("t", {with_template(make_example(kInput, "yes"), "a")})}};
+  const Json json = to_json(evaluate(loaded(), suite, {}, at::kFloat), {});
+  EXPECT_FALSE(json["tasks"]["t"].contains("templates"));
+  EXPECT_FALSE(json["summary"].contains("median_mean"));
+}
+
+TEST(Evaluate, ScoresTemplatesNeedsTheTemplateOfEveryExample) {
+  const Suite suite{"s", {make_task("t", {make_example(kInput, "yes")})}};
+  Config config;
+  config.scores_templates = true;
+  expect_error(ErrorCode::InvalidArgument, "key 'template'",
+               [&] { evaluate(loaded(), suite, config, at::kFloat); });
+}
+
+// Otherwise the same instance, put in another way, would stand among the exemplars.
+TEST(Evaluate, ExemplarsComeFromTheExamplesOwnTemplate) {
+  Config config;
+  config.scores_templates = true;
+  config.num_shots = 1;
+  const Suite suite{"s",
+                    {make_task("t", {with_template(make_example("one a", "yes"), "a"),
+                                     with_template(make_example("one b", "yes"), "b"),
+                                     with_template(make_example("two b", "yes"), "b")})}};
+  expect_error(ErrorCode::InvalidArgument, "only 0 other examples",
+               [&] { evaluate(loaded(), suite, config, at::kFloat); });
+}
+
 }  // namespace
 }  // namespace flanmoe::eval

@@ -96,5 +96,29 @@ TEST(Suite, NamesTheNearestOne) {
                [] { open_suite("builtin:seen", 0, 0); });
 }
 
+// Every example is asked with every template, and the templates ask about the same examples.
+TEST(Suite, AsksWithAllTemplates) {
+  for (const std::string spec : {"builtin:easy-held-out", "builtin:easy-unseen-templates"}) {
+    const Suite one = open_suite(spec, 4, 3), all = open_suite(spec, 4, 3, true);
+    ASSERT_EQ(one.tasks.size(), all.tasks.size());
+    for (size_t t = 0; t < all.tasks.size(); ++t) {
+      const std::vector<data::Example>& examples = all.tasks[t].examples;
+      std::set<std::string> templates, ids, inputs;
+      for (size_t i = 0; i < examples.size(); ++i) {
+        templates.insert(examples[i].template_name);
+        ids.insert(examples[i].id);
+        inputs.insert(examples[i].inputs);
+        EXPECT_EQ(examples[i].fields, one.tasks[t].examples[i % 3].fields);
+        EXPECT_EQ(examples[i].targets, one.tasks[t].examples[i % 3].targets);
+      }
+      EXPECT_GT(templates.size(), 1u) << all.tasks[t].name;
+      EXPECT_EQ(examples.size(), 3 * templates.size());
+      EXPECT_EQ(ids.size(), examples.size());
+      for (const data::Example& drawn : one.tasks[t].examples)
+        EXPECT_EQ(inputs.count(drawn.inputs), 1u) << drawn.inputs;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace flanmoe::eval

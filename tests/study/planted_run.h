@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "eval/evaluate.h"
+#include "eval/task_routing.h"
 #include "study/results.h"
 #include "support/temporary_folder.h"
 
@@ -105,6 +106,17 @@ inline void write_planted_run(const std::string& folder, const std::string& text
         {"builtin:seen", "seen tasks", "eval/" + evaluate + ".json", {"easy one"}}};
     save_record(folder, evaluation);
   }
+  eval::SuiteRouting routing{"builtin:seen", "tune1", {}};
+  routing.tasks.push_back({"task " + text, text, 4, {{"site " + text, 9, {0.125, 0.875}}}});
+  Json routing_file = eval::to_json(routing);
+  routing_file["title"] = "seen " + text;
+  put_file(folder + "/routing/routing1.json", routing_file.dump());
+  StageRecord measured{.name = "routing1", .kind = "routing", .arm = arms[1], .key = "k"};
+  measured.is_complete = true;
+  measured.replicate = text;
+  measured.outputs = {{"routing/routing1.json", 1}};
+  run["stages"].push_back(measured.name), run["file_order"].push_back(measured.name);
+  save_record(folder, measured);
   put_file(folder + "/run.json", run.dump());
   put_file(folder + "/recipe.toml", "name = \"" + text + "\"\n");
 }

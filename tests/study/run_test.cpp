@@ -218,5 +218,58 @@ TEST_F(RunTest, WithoutResumeAnInterruptedStageBeginsAnewAndSaysSo) {
                   "tune-dense: was interrupted; it begins anew (--resume would continue it)");
 }
 
+// Two arms from two seeds each; templates scored; experts by task of the sparse arm.
+const std::string kSweep = R"(
+[stages.sweep]
+kind = "tune"
+model = "pretrain"
+seeds = [1, 2]
+arms.slow.train.learning_rate = 0.001
+arms.fast.train.learning_rate = 0.01
+[stages.evaluate-sweep]
+kind = "evaluate"
+model = "sweep"
+data = "builtin:easy-held-out"
+options.scores_templates = true
+[stages.routing]
+kind = "routing"
+model = "upcycle"
+data = "builtin:easy-held-out"
+)";
+
+TEST_F(RunTest, SweepsOverArmsAndSeedsAndMeasuresRouting) {
+  std::string recipe = kRecipe;
+  recipe.resize(recipe.find("[stages.tune-moe]"));
+  recipe.erase(recipe.find("[stages.tune-dense]"),
+               recipe.find("[stages.upcycle]") - recipe.find("[stages.tune-dense]"));
+  put_file(folder_ / "tiny.toml", recipe + kSweep);
+  const RunResult first = run(options("run"));
+  EXPECT_EQ(first.done.size(), 4u + 4u + 4u + 1u);
+  for (const char* part : {"slow (2 seeds)", "fast (2 seeds)", "median over templates",
+                           "mean over templates", "interval over 2 seeds", "Student's t"})
+    EXPECT_CONTAINS(first.summary, part);
+  EXPECT_EQ(first.results.arms.size(), 2u);
+  EXPECT_EQ(first.results.replicates.size(), 4u);
+  EXPECT_NE(weights("run", "sweep-slow-seed-1"), weights("run", "sweep-slow-seed-2"));
+
+  const Json routing =
+      parse_json(get_file(folder_ / "run/routing/routing.1-easy-held-out.json"), "routing");
+  ASSERT_EQ(routing["sites"].size(), 1u);
+  const auto& [site, entry] = *routing["sites"].items().begin();
+  EXPECT_EQ(site, "decoder.block.1.layer.2");
+  EXPECT_EQ(entry["tasks"].size(), 4u);
+  for (const auto& [task, values] : entry["tasks"].items()) {
+    double sum = 0;
+    for (const auto& weight : values["weights"]) sum += weight.get<double>();
+    EXPECT_EQ(values["weights"].size(), 4u);
+    EXPECT_NEAR(sum, 1, 1e-9) << task;
+  }
+
+  // one more seed is all that is done
+  EXPECT_EQ(run(options("run", {"stages.sweep.seeds=[1, 2, 3]"})).done,
+            (Names{"sweep-slow-seed-3", "sweep-fast-seed-3", "evaluate-sweep-slow-seed-3",
+                   "evaluate-sweep-fast-seed-3"}));
+}
+
 }  // namespace
 }  // namespace flanmoe::study

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/json.h"
 #include "study/comparison.h"
@@ -101,6 +102,15 @@ TEST(Comparison, ArmsOfOneKindAreComparedWithTheFirst) {
   EXPECT_CONTAINS(to_sentence(comparisons[0]), "Same FLOPs a token");
 }
 
+TEST(Comparison, TakesThePairsThatTheRecipeNames) {
+  Results results = planted_results(80, 50, 60);
+  results.comparisons = {{"dense-flops", "dense"}};
+  const auto comparisons = compare_arms(results);
+  ASSERT_EQ(comparisons.size(), 1u);
+  EXPECT_EQ(comparisons[0].first, "dense-flops");
+  EXPECT_NEAR(comparisons[0].difference, 0.1, 1e-12);
+}
+
 TEST(Chance, IsToldFromWhatIsAboveIt) {
   const auto sentences = describe_chance(planted_results(80, 50, 20));
   ASSERT_EQ(sentences.size(), 1u);
@@ -117,6 +127,104 @@ TEST(Summary, HoldsEveryArmAndFigure) {
   const Json json = to_json(planted_results(80, 50, 60));
   EXPECT_EQ(json["arms"]["moe"]["suites"]["the suite"]["value"], 0.8);
   EXPECT_EQ(json["comparisons"][0]["winner"], "moe");
+}
+
+// An arm from seeds 1, 2, ... that are right in so many of 100.
+std::vector<Arm> planted_seeds(const std::string& name, const std::vector<int>& num_correct) {
+  std::vector<Arm> arms;
+  for (size_t i = 0; i < num_correct.size(); ++i) {
+    arms.push_back(planted_arm(name, false, num_correct[i], 640, 1e12 * (1 + double(i))));
+    arms.back().replicate = std::to_string(i + 1);
+  }
+  return arms;
+}
+
+Results planted_sweep(const std::vector<int>& first, const std::vector<int>& second) {
+  Results results;
+  results.seed = 1;
+  results.columns = {{"suite", "the suite"}};
+  for (const auto& [name, correct] : {std::pair("a", first), std::pair("b", second)})
+    for (Arm& arm : planted_seeds(name, correct)) results.replicates.push_back(std::move(arm));
+  results.arms = combine_replicates(results.replicates);
+  return results;
+}
+
+TEST(Replicates, AreOneArmWithTheirMeanAndStudentsInterval) {
+  const Results results = planted_sweep({50, 60, 70}, {40});
+  ASSERT_EQ(results.arms.size(), 2u);
+  const Arm& arm = results.arms[0];
+  EXPECT_EQ(arm.num_replicates, 3);
+  EXPECT_EQ(arm.training.train_flops, 2e12);
+  EXPECT_EQ(arm.training.num_examples, 640);
+  const Cell& cell = arm.cells.at("suite");
+  EXPECT_NEAR(cell.value, 0.6, 1e-12);
+  EXPECT_NEAR(cell.ci_high - cell.value, 4.302653 * 0.1 / std::sqrt(3.0), 1e-6);
+  EXPECT_NEAR(cell.by_replicate.at("3"), 0.7, 1e-12);
+  EXPECT_NEAR(cell.tasks[0].value, 0.6, 1e-12);
+  EXPECT_TRUE(cell.tasks[0].correct.empty());
+  // one seed: its own interval over examples
+  const Cell& single = results.arms[1].cells.at("suite");
+  EXPECT_LT(single.ci_low, single.value);
+}
+
+TEST(Replicates, AreComparedSeedBySeed) {
+  // the seeds differ by much more than the arms do at each seed
+  const auto comparisons = compare_arms(planted_sweep({30, 50, 70}, {35, 54, 75}));
+  ASSERT_EQ(comparisons.size(), 1u);
+  EXPECT_EQ(comparisons[0].first, "b");
+  EXPECT_EQ(comparisons[0].verdict, Verdict::FirstWins);
+  EXPECT_NEAR(comparisons[0].difference, 0.14 / 3, 1e-12);
+  EXPECT_CONTAINS(to_sentence(comparisons[0]), "95 % interval over 3 seeds");
+}
+
+TEST(Replicates, OfOtherSeedsAreNotCompared) {
+  EXPECT_TRUE(compare_arms(planted_sweep({30, 50, 70}, {35, 54})).empty());
+}
+
+TEST(Replicates, StandInTheSummaryAndSeedBySeed) {
+  const Results results = planted_sweep({50, 60, 70}, {40, 40, 41});
+  const std::string text = format_summary(results);
+  EXPECT_CONTAINS(text, "a (3 seeds)");
+  EXPECT_CONTAINS(text, "60.0 [");
+  EXPECT_CONTAINS(text, "Student's t");
+  EXPECT_EQ(replicate_rows(results).size(), 7u);
+  EXPECT_EQ(to_json(results)["arms"]["a"]["suites"]["the suite"]["by_seed"]["2"], 0.6);
+  EXPECT_TRUE(replicate_rows(planted_results(1, 2, 3)).empty());
+}
+
+// Two tasks; templates of the first are right in 1, 2 and 4 of 4.
+Cell median_cell(double last) {
+  TaskScore one{.name = "one", .chance = 0.5}, two{.name = "two", .chance = 0.5};
+  one.templates = {{1, 0, 0, 0}, {1, 1, 0, 0}, {1, 1, 1, last}};
+  two.templates = {{1, 1, 1, last}};
+  one.correct = {1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 1, last};
+  two.correct = {1, 1, 1, last};
+  return make_median_cell({one, two}, 1);
+}
+
+TEST(MedianCell, IsTheMeanOverTasksOfTheMedianOverTemplates) {
+  const Cell cell = median_cell(1);
+  EXPECT_DOUBLE_EQ(cell.value, 0.75);
+  EXPECT_DOUBLE_EQ(cell.tasks[0].value, 0.5);
+  EXPECT_LE(cell.ci_low, 0.75);
+  EXPECT_GT(cell.ci_high, cell.ci_low);
+  EXPECT_DOUBLE_EQ(cell.chance, 0.5);
+}
+
+TEST(MedianCell, IsComparedAsAMedian) {
+  Results results = planted_results(50, 50, 50);
+  results.arms.erase(results.arms.begin() + 1);
+  results.arms[0].cells["suite"] = median_cell(0);
+  results.arms[1].cells["suite"] = median_cell(1);
+  const auto comparisons = compare_arms(results);
+  ASSERT_EQ(comparisons.size(), 1u);
+  EXPECT_DOUBLE_EQ(comparisons[0].difference, 0.125);
+}
+
+TEST(Cost, SaysTheShareThatIsTrained) {
+  Results results = planted_results(50, 50, 50);
+  results.arms[0].training.num_trained_parameters = 12300;
+  EXPECT_CONTAINS(format_summary(results), "12.3 k (1.23 %)");
 }
 
 }  // namespace

@@ -80,13 +80,15 @@ class EvaluateStage final : public Stage {
 
  private:
   void evaluate(const model::LoadedModel& loaded, const std::string& spec, StageRun& run) const {
-    const auto suite =
-        eval::open_suite(spec, static_cast<uint64_t>(config_.options.seed), config_.num_examples);
+    const auto suite = eval::open_suite(spec, static_cast<uint64_t>(config_.options.seed),
+                                        config_.num_examples, config_.options.scores_templates);
     const auto result = eval::evaluate(loaded, suite, config_.options,
                                        train::find_compute_dtype(config_.precision));
-    log::info("[study] {}: {} {:.1f} % over {} tasks (chance {:.1f} %)", name(),
-              title_of_spec(spec), 100 * result.mean, result.tasks.size(),
-              100 * result.mean_chance);
+    log::info("[study] {}: {} {:.1f} % over {} tasks (chance {:.1f} %){}", name(),
+              title_of_spec(spec), 100 * result.mean, result.tasks.size(), 100 * result.mean_chance,
+              result.scores_templates ? fmt::format("; mean of medians over templates {:.1f} %",
+                                                    100 * result.median_mean)
+                                      : "");
     const std::string path = "eval/" + name() + "." + unique_slug(spec, run) + ".json";
     write_file_atomically(run.run_folder + "/" + path,
                           eval::to_json(result, config_.options).dump(1) + "\n");

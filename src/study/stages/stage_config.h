@@ -12,10 +12,14 @@ namespace flanmoe::study {
 struct CommonConfig {
   std::string kind;
   std::string arm;
+  std::string replicate;
   template <class Visitor>
   void visit_common(Visitor& v) {
-    v("kind", kind, "vocabulary, init, pretrain, adapt, upcycle, tune, finetune or evaluate");
+    v("kind", kind,
+      "vocabulary, init, pretrain, adapt, upcycle, tune, finetune, evaluate or routing");
     v("arm", arm, "label in tables and the report; empty: that of the stage whose model is taken");
+    v("replicate", replicate,
+      "which of several runs of the arm from different seeds it is; set where `seeds` is");
   }
 };
 
@@ -33,6 +37,7 @@ template <class Config>
 void parse_stage(Stage& stage, const ConfigNode& table, Config& config) {
   parse_config(table, "stages." + stage.name(), config);
   stage.arm = config.arm;
+  stage.replicate = config.replicate;
 }
 
 }  // namespace flanmoe::study

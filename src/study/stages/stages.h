@@ -22,6 +22,8 @@ std::unique_ptr<Stage> make_upcycle_stage(const std::string& name, const ConfigN
                                           const Sections& sections);
 std::unique_ptr<Stage> make_tune_stage(const std::string& name, const ConfigNode& table,
                                        const Sections& sections);
+std::unique_ptr<Stage> make_routing_stage(const std::string& name, const ConfigNode& table,
+                                          const Sections& sections);
 std::unique_ptr<Stage> make_evaluate_stage(const std::string& name, const ConfigNode& table,
                                            const Sections& sections);
 
