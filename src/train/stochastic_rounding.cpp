@@ -1,11 +1,12 @@
 #include "train/stochastic_rounding.h"
 
 #include "base/error.h"
+#include "train/precision.h"
 
 namespace flanmoe::train {
 
 at::ScalarType find_parameter_dtype(const Config& config, bool trains_adapter) {
-  if (trains_adapter) return config.precision == Precision::BFloat16 ? at::kBFloat16 : at::kFloat;
+  if (trains_adapter) return find_compute_dtype(config.precision);
   return config.has_stochastic_rounding ? at::kBFloat16 : at::kFloat;
 }
 

@@ -12,6 +12,7 @@
 #include "study/stages/model_facts.h"
 #include "study/stages/stage_config.h"
 #include "study/stages/stages.h"
+#include "train/precision.h"
 
 namespace flanmoe::study {
 namespace {
@@ -66,7 +67,7 @@ class RoutingStage final : public Stage {
     const auto loaded = model::load_model_with_tokenizer(run.input_folders.at("model"), at::kFloat,
                                                          c10::Device(run.device));
     make_folders(run.run_folder + "/routing");
-    const auto dtype = config_.precision == train::Precision::BFloat16 ? at::kBFloat16 : at::kFloat;
+    const at::ScalarType dtype = train::find_compute_dtype(config_.precision);
     for (size_t i = 0; i < data_.size(); ++i) {
       const std::string& spec = data_[i].spec;
       const auto suite =
