@@ -10,10 +10,9 @@
 namespace flanmoe::generate {
 
 // The most likely token at every step; of equal ones the lowest id. One hypothesis a prompt.
-std::vector<std::vector<Hypothesis>> search_greedily(const model::Model& model,
-                                                     const TokenRows& prompts, const Config& config,
-                                                     at::ScalarType compute_dtype,
-                                                     const std::vector<int64_t>& adapter_of_prompt);
+std::vector<std::vector<Hypothesis>> search_greedily(
+    const model::Model& model, const TokenRows& prompts, const Config& config,
+    at::ScalarType compute_dtype, const std::vector<int64_t>& adapter_of_prompt = {});
 
 // Beam search as `transformers` does it. A step takes the 2 * num_beams best continuations of a
 // prompt by summed log-likelihood (the first step: of one beam). One that ends in </s>, or any at
@@ -22,10 +21,9 @@ std::vector<std::vector<Hypothesis>> search_greedily(const model::Model& model,
 // on. A prompt is done when its list is full and the best running sum / (current length ^
 // length_penalty) is not above the worst score in it (with stops_early: when it is full), or at the
 // limit. Equal continuations go by beam, then by token id.
-std::vector<std::vector<Hypothesis>> search_beams(const model::Model& model,
-                                                  const TokenRows& prompts, const Config& config,
-                                                  at::ScalarType compute_dtype,
-                                                  const std::vector<int64_t>& adapter_of_prompt);
+std::vector<std::vector<Hypothesis>> search_beams(
+    const model::Model& model, const TokenRows& prompts, const Config& config,
+    at::ScalarType compute_dtype, const std::vector<int64_t>& adapter_of_prompt = {});
 
 // log_likelihood / num_tokens^length_penalty.
 double hypothesis_score(double log_likelihood, size_t num_tokens, double length_penalty);
