@@ -133,7 +133,7 @@ Json bench_train(const BenchSettings& settings) {
   train::set_gradient_dtypes(trained, train_config);
 
   double loss = 0;
-  int64_t step = 0, peak_bytes = 0;
+  int64_t step = 0;
   bool step_is_open = false;
   // With a profile the parts of a step are its phases.
   const auto run_step = [&](ops::OperatorProfile* profile = nullptr) {
@@ -157,13 +157,14 @@ Json bench_train(const BenchSettings& settings) {
   };
   MatmulRate rate(settings.common);
   std::vector<double> seconds;
-  for (int64_t i = 0; i <= settings.repeats + 1; ++i) {
+  rate.measure();
+  release_free_memory();
+  reset_peak_memory();
+  for (int64_t i = 0; i < 2; ++i) run_step();
+  const int64_t peak_bytes = peak_memory_bytes();  // without what the matmul rate takes
+  for (int64_t i = 0; i < settings.repeats; ++i) {
     rate.measure();
-    if (i == 0) release_free_memory();
-    reset_peak_memory();
-    const double s = seconds_of([&] { run_step(); });
-    peak_bytes = std::max(peak_bytes, peak_memory_bytes());
-    if (i >= 2) seconds.push_back(s);
+    seconds.push_back(seconds_of([&] { run_step(); }));
   }
   if (!(loss > 0)) fail(ErrorCode::NonFinite, "[bench] the loss of step {} is {}", step, loss);
   const double median_s = median(seconds);

@@ -123,9 +123,22 @@ class Loop {
       }
     }
     metrics_ = std::make_unique<MetricLog>(job_.out, metrics_bytes, config_.writes_tensorboard);
-    data::BatchStream stream(job_.draw, config_.batch, static_cast<uint64_t>(config_.seed));
+    data::BatchStream stream(make_draw(), config_.batch, static_cast<uint64_t>(config_.seed));
     stream.seek(cursor_);
     batches_ = std::make_unique<data::Prefetcher>(std::move(stream));
+  }
+
+  // Inputs stand behind the virtual tokens of the adapter's prompt.
+  std::function<data::TokenizedExample(uint64_t)> make_draw() const {
+    const model::Model& model = *loaded_.model;
+    const std::optional<int64_t> active = model.active_adapter();
+    const int64_t count = active ? model.num_virtual_tokens(*active) : 0;
+    if (count == 0) return job_.draw;
+    return [draw = job_.draw, config = model.config(), count](uint64_t position) {
+      data::TokenizedExample example = draw(position);
+      model::prepend_virtual_tokens(example.inputs, config, count);
+      return example;
+    };
   }
 
   void describe() const {
