@@ -6,7 +6,6 @@
 
 #include "base/json.h"
 #include "support/expect_error.h"
-#include "support/tiny_model.h"
 
 namespace flanmoe::eval {
 namespace {
@@ -41,6 +40,62 @@ TEST(TaskRouting, JsonComesBack) {
   expect_error(ErrorCode::CorruptFile, "x.json", [] {
     parse_routing(Json{{"suite", 1}}, "x.json");
   });
+}
+
+const model::LoadedModel& golden() {
+  static const model::LoadedModel instance = model::load_model_with_tokenizer(
+      std::string(FLANMOE_SOURCE_DIR) + "/tests/golden/switch-tiny");
+  return instance;
+}
+
+Suite two_tasks() {
+  Suite suite{"s", {}};
+  for (const std::string name : {"one", "two"}) {
+    Task task{.name = name, .cluster = "c"};
+    for (int i = 0; i < 3; ++i) {
+      data::Example example;
+      example.inputs = name + " wooden ladder near Lisbon " + std::to_string(i);
+      example.targets = name == "one" ? "yes" : "Rosa river bridge captain";
+      task.examples.push_back(example);
+    }
+    suite.tasks.push_back(task);
+  }
+  return suite;
+}
+
+// The decoder reads the target shifted by one: as many tokens as the target has with </s>.
+TEST(TaskRouting, OfASparseModelIsTheShareOfItsAssignments) {
+  const SuiteRouting routing = measure_routing(golden(), two_tasks(), {"/layer/"}, {}, at::kFloat);
+  ASSERT_EQ(routing.tasks.size(), 2u);
+  for (const TaskRouting& task : routing.tasks) {
+    EXPECT_EQ(task.num_examples, 3);
+    ASSERT_FALSE(task.sites.empty());
+    const auto& tokenizer = *golden().tokenizer;
+    const std::vector<data::Example> examples =
+        two_tasks().tasks[task.name == "one" ? 0 : 1].examples;
+    for (const SiteRouting& site : task.sites) {
+      const bool is_decoder = site.site.starts_with("decoder");
+      int64_t num_tokens = 0;
+      for (const data::Example& example : examples)
+        num_tokens += static_cast<int64_t>(
+            tokenizer.encode_with_eos(is_decoder ? example.targets : example.inputs).size());
+      EXPECT_EQ(site.num_tokens, num_tokens) << site.site;
+      double sum = 0;
+      for (double weight : site.weights) sum += weight;
+      EXPECT_NEAR(sum, 1, 1e-9) << site.site;
+    }
+  }
+}
+
+TEST(TaskRouting, SaysWhereThereIsNone) {
+  const model::LoadedModel dense = model::load_model_with_tokenizer(
+      std::string(FLANMOE_SOURCE_DIR) + "/tests/golden/t5-v1_1-tiny");
+  expect_error(ErrorCode::InvalidArgument, "has no experts",
+               [&] { measure_routing(dense, two_tasks(), {}, {}, at::kFloat); });
+  expect_error(ErrorCode::InvalidConfig, "no site with experts matches 'layer.9'",
+               [&] { measure_routing(golden(), two_tasks(), {"layer.9"}, {}, at::kFloat); });
+  expect_error(ErrorCode::InvalidConfig, "no regular expression",
+               [&] { measure_routing(golden(), two_tasks(), {"/(/"}, {}, at::kFloat); });
 }
 
 }  // namespace
