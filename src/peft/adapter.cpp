@@ -40,11 +40,10 @@ Adapter::Adapter(std::string name, const Config& config, const nn::Sites& sites,
       if (std::find(kind.allowed.begin(), kind.allowed.end(), site->kind) == kind.allowed.end())
         fail(ErrorCode::InvalidConfig, "[{}] '{}' cannot act on {}", at, component.kind,
              site->name);
-      const at::Tensor& like = site->weight;
-      const auto options =
-          at::TensorOptions()
-              .dtype(like.defined() && like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)
-              .device(like.defined() ? like.device() : sites.front().weight.device());
+      const at::Tensor& like = site->weight.defined() ? site->weight : sites.front().weight;
+      const auto options = at::TensorOptions()
+                               .dtype(like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)
+                               .device(like.device());
       Made made = kind.make(component, *site, {options, key.fold(i)});
       parts_.push_back({i, site->name, made.parameters, made.delta, made.flops_per_token});
       for (nn::Parameter& parameter : made.parameters) {
