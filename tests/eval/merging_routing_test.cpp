@@ -1,4 +1,5 @@
 // Experts by task where an adapter merges them.
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "eval/task_routing.h"

@@ -35,8 +35,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Expected{"size.toml", 45, 15}, Expected{"routing.toml", 12, 4},
                       Expected{"router_input.toml", 18, 6}, Expected{"sensitivity.toml", 21, 7},
                       Expected{"specialisation.toml", 3, 1}),
-    [](const auto& info) {
-      const std::string file = info.param.file;
+    [](const auto& test) {
+      const std::string file = test.param.file;
       return file.substr(0, file.size() - 5);
     });
 
