@@ -164,8 +164,7 @@ TEST_F(TrainAdapter, AnotherAdapterOrBaseIsNotResumedInto) {
   peft::Config changed = config_of("lora");
   changed.components[0].rank = 3;
   const auto resume = [&](const model::LoadedModel& loaded) {
-    return message_of(ErrorCode::InvalidConfig,
-                      [&] { train(loaded, config, tiny_job(out, true)); });
+    return error_of(ErrorCode::InvalidConfig, [&] { train(loaded, config, tiny_job(out, true)); });
   };
   const std::string rank = resume(load(base_, changed));
   EXPECT_CONTAINS(rank, "cannot resume: adapter config ");
@@ -178,7 +177,7 @@ TEST_F(TrainAdapter, AnotherAdapterOrBaseIsNotResumedInto) {
                   "the whole model is to be trained, the run began with an adapter");
 
   train(load(base_, config_of("lora")), config, tiny_job(out, true));
-  const std::string finished = message_of(ErrorCode::InvalidArgument, [&] {
+  const std::string finished = error_of(ErrorCode::InvalidArgument, [&] {
     train(model::load_model(base_), config, tiny_job(out, true));
   });
   EXPECT_CONTAINS(finished, out + "/adapter is there already");
@@ -216,7 +215,7 @@ TEST_F(TrainAdapter, AStepThatIsNotFiniteIsKeptWithTheAdapter) {
     if (step == 4)
       planted.tensor.detach().view(-1)[1].fill_(std::numeric_limits<double>::quiet_NaN());
   };
-  const std::string message = message_of(ErrorCode::NonFinite, [&] { train(loaded, config, job); });
+  const std::string message = error_of(ErrorCode::NonFinite, [&] { train(loaded, config, job); });
   EXPECT_CONTAINS(message, "at step 5: parameter '" + planted.name + "'");
   const std::string kept = out + "/divergence/step-5";
   EXPECT_EQ(find_trained_folder(kept), kept + "/adapter");
@@ -251,11 +250,11 @@ TEST_F(TrainAdapter, AFrozenBaseInBfloat16ComputesWhatItsFloat32MasterDoes) {
   EXPECT_EQ(metrics_text(narrow), metrics_text(wide));
 
   config.has_stochastic_rounding = true;
-  EXPECT_CONTAINS(message_of(ErrorCode::InvalidConfig,
-                             [&] {
-                               train(load(base_, config_of("lora"), at::kBFloat16), config,
-                                     tiny_job(folder_ / "rounded"));
-                             }),
+  EXPECT_CONTAINS(error_of(ErrorCode::InvalidConfig,
+                           [&] {
+                             train(load(base_, config_of("lora"), at::kBFloat16), config,
+                                   tiny_job(folder_ / "rounded"));
+                           }),
                   "has_stochastic_rounding] is true, expected false");
 }
 
@@ -272,9 +271,8 @@ TEST_F(TrainAdapter, SetsChooseAmongItsParameters) {
   config.trainable = {"all"};
   config.frozen = {"adapter"};
   EXPECT_CONTAINS(
-      message_of(
-          ErrorCode::InvalidConfig,
-          [&] { train(load(base_, config_of("lora")), config, tiny_job(folder_ / "none")); }),
+      error_of(ErrorCode::InvalidConfig,
+               [&] { train(load(base_, config_of("lora")), config, tiny_job(folder_ / "none")); }),
       "every parameter is frozen");
 }
 
