@@ -126,8 +126,9 @@ void score_batch(const model::Model& model, const std::vector<Query>& queries,
       }
       if (num_rows < layout.num_rows) {
         if (is_chosen) context.adapter_of_row->resize(targets.size());
-        if (context.sentence_vectors_BSD.defined())
-          context.sentence_vectors_BSD = context.sentence_vectors_BSD.narrow(0, 0, num_rows);
+        at::Tensor& sentence_vectors_BSD = context.computed_sentence_vectors_BSD;
+        if (sentence_vectors_BSD.defined())
+          sentence_vectors_BSD = sentence_vectors_BSD.narrow(0, 0, num_rows);
         row_keys.resize(targets.size());
         layout = nn::make_layout(
             num_rows, layout.length,

@@ -52,8 +52,9 @@ void Decoder::select_rows(const std::vector<int64_t>& row_index) {
   if (context_.adapter_of_row) context_.adapter_of_row = std::move(adapters);
   const at::Tensor index = to_tensor(row_index, {num_rows()}, model_.device());
   if (encoded_.defined()) encoded_ = encoded_.index_select(0, index);
-  if (context_.sentence_vectors_BSD.defined())
-    context_.sentence_vectors_BSD = context_.sentence_vectors_BSD.index_select(0, index);
+  at::Tensor& sentence_vectors_BSD = context_.computed_sentence_vectors_BSD;
+  if (sentence_vectors_BSD.defined())
+    sentence_vectors_BSD = sentence_vectors_BSD.index_select(0, index);
   cache_.select_rows(index);
   // Beams that change places inside one prompt look at the same encoder row.
   if (!is_layout_same) encoder_layout_ = generate::select_rows(encoder_layout_, index, row_keys_);

@@ -40,7 +40,9 @@ inline std::vector<std::vector<std::string>> adapters_of_all_kinds() {
   }
   all.push_back({"ia3,sites=k|v", "lora,sites=q|wo,rank=2"});
   if (peft::kind_registry().contains("mov") && peft::kind_registry().contains("molora"))
-    all.push_back({"mov,sites=k|v,num_experts=2", "molora,sites=wo,num_experts=3,rank=2"});
+    for (const std::string input : {"site", "block", "sentence"})
+      all.push_back({"mov,sites=k|v,num_experts=2,router_input=" + input,
+                     "molora,sites=wo,num_experts=3,rank=2,router_input=" + input});
   return all;
 }
 

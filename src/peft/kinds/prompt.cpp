@@ -40,10 +40,12 @@ Made make(const ComponentConfig& config, const nn::Site& site, const MakeContext
   for (int64_t i = 0; i < ids.size(0); ++i)
     ids[i] = static_cast<int64_t>(
         key.below(static_cast<uint64_t>(site.in_dim), static_cast<uint64_t>(i)));
-  nn::Parameter embeddings =
-      make.copy(site, "prompt_embeddings",
-                at::index_select(site.weight.detach(), 0, ids.to(site.weight.device())),
-                {.is_embedding = true});
+  // meta has no index_select
+  const at::Tensor values =
+      site.weight.is_meta()
+          ? at::empty({config.num_virtual_tokens, site.out_dim}, site.weight.options())
+          : at::index_select(site.weight.detach(), 0, ids.to(site.weight.device()));
+  nn::Parameter embeddings = make.copy(site, "prompt_embeddings", values, {.is_embedding = true});
   return {std::make_shared<Prompt>(embeddings.tensor, site.in_dim), {embeddings}, 0};
 }
 
