@@ -61,11 +61,11 @@ expect 2 "lroa" "did you mean 'lora'" -- "$flanmoe" inspect "$golden" --adapter 
 expect 2 "rnak" "did you mean 'rank'" -- "$flanmoe" inspect "$golden" --adapter lora,rnak=4
 expect 2 "SelfAttentoin.q" "did you mean 'SelfAttention.q'" -- "$flanmoe" inspect "$golden" --adapter lora,sites=SelfAttentoin.q
 expect 2 "'ia3' cannot act on" "layer_norm" -- "$flanmoe" inspect "$golden" --adapter ia3,sites=layer_norm
-expect 2 "another base" -- "$flanmoe" inspect "$lora" --base "$FLANMOE_SOURCE_DIR/tests/golden/switch-tiny"
+expect 2 "another base" "module(s) that the model has not" -- "$flanmoe" inspect "$FLANMOE_SOURCE_DIR/tests/golden/t5-v1_1-tiny-ia3-wo" --base "$FLANMOE_SOURCE_DIR/tests/golden/switch-tiny"
 expect 2 "is no adapter's folder" -- "$flanmoe" score "$golden" --base "$golden"
 expect 2 "whole model" -- "$flanmoe" merge "$golden" --out "$work/merged"
 expect 2 "flanmoe merge" -- "$flanmoe" upcycle "$lora" --out "$work/sparse" --experts 2
-expect 2 "adapter_model.safetensors" "whole model" -- "$flanmoe" score "$golden" --adapter "a=$golden"
+expect 2 "adapter_config.json" "whole model" -- "$flanmoe" score "$golden" --adapter "a=$golden"
 expect 2 "'default'" -- "$flanmoe" score "$golden" --adapter "default=$lora"
 expect 2 "given twice" -- "$flanmoe" score "$golden" --adapter "a=$lora" --adapter "a=$lora"
 printf '{"inputs": "a", "targets": "b"}\n{"inputs": "a", "targets": "b", "adapter": "summarize"}\n' > "$work/rows.jsonl"
