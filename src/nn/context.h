@@ -49,7 +49,7 @@ class RoutingSink {
   virtual void record(const std::string& layer, const ops::Routing& routing) = 0;
   // Weights of a merging router of an adapter at `site` ("decoder.block.5.layer.2.DenseReluDense.
   // act"): [B, L, experts], or [B, L, heads, experts], of the tokens of `tokens`, padding included;
-  // fp32 (fp64), what top-k leaves out is 0.
+  // fp32 (fp64), what top-k leaves out is 0. Inside experts the assignments are one row of tokens.
   virtual void record_merging(const std::string& /*site*/, const at::Tensor& /*weights*/,
                               const TokenLayout& /*tokens*/) {}
 };

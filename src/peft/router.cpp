@@ -49,7 +49,8 @@ at::Tensor MergingRouter::weigh(const at::Tensor& input, bool applies_gelu,
   if (is_observed(call)) add_loss(weights, call);
   const at::Tensor kept = ops::keep_largest(weights, top_k_);
   if (call.context.routing_sink)
-    call.context.routing_sink->record_merging(site_, kept.detach(), call.tokens);
+    call.context.routing_sink->record_merging(
+        site_, call.experts ? kept.detach().unsqueeze(0) : kept.detach(), call.tokens);
   return kept;
 }
 

@@ -284,19 +284,21 @@ TEST(Adapter, GradientsAgreeWithDifferences) {
     freeze(model);
     for (ComponentConfig part : all_components()) {
       const bool is_mixture = peft::kind_registry().get(part.kind).uses.router;
-      // keys and values of all attention of a block and its feed-forward, a norm, the embedding
+      // of every form of site one: differences take their time
       if (part.kind == "mov" || part.kind == "ia3")
-        part.sites = {"/decoder.block.1.*Attention.[kv]$/", "/encoder.block.1.*act$/"};
-      if (part.kind == "molora" || part.kind == "lora")
-        part.sites = {"/encoder.block.1.*(Attention.o|wi_0|wo)$/",
-                      "/decoder.block.1.*Attention.k/"};
+        part.sites = {"decoder.block.1.layer.0.SelfAttention.v",
+                      "decoder.block.1.layer.1.EncDecAttention.k", "/encoder.block.1.*act$/"};
+      if (part.kind == "molora" || part.kind == "lora") {
+        part.rank = 1;
+        part.sites = {"decoder.block.1.layer.1.EncDecAttention.k", "/encoder.block.1.*wi_0$/"};
+      }
       if (is_mixture) part.load_balance_coefficient = 0.3;
       const auto adapter = make_adapter(model, part);
       disturb(*adapter);
       const int64_t number = model.attach(adapter);
       model.activate(number);
-      const ModelInput input =
-          one_a_row(config, make_examples(config, model.num_virtual_tokens(number)));
+      const auto examples = make_examples(config, model.num_virtual_tokens(number));
+      const ModelInput input = one_a_row(config, {examples[1], examples[2]});
       std::vector<at::Tensor> leaves;
       for (const nn::Parameter& parameter : adapter->parameters())
         leaves.push_back(parameter.tensor);
@@ -452,7 +454,10 @@ TEST(AdapterByRow, EqualsEachAdapterAlone) {
 }
 
 TEST(AdapterByRow, GradientsAreThoseOfTheRowsThatUseIt) {
-  for (const ModelConfig& config : both_configs()) {
+  for (ModelConfig config : both_configs()) {
+    // losses of the base's routers are means over all rows
+    config.moe.load_balance_coefficient = config.moe.z_loss_coefficient = 0;
+    config.set_moe(config.moe);
     Model model(config, 1, at::kDouble);
     freeze(model);
     const std::vector<Example> examples = make_examples(config);
@@ -477,7 +482,7 @@ TEST(AdapterByRow, GradientsAreThoseOfTheRowsThatUseIt) {
       const auto mixed = gradients(examples, {-1, number, number, -1});
       const auto alone = gradients({examples[1], examples[2]}, {number, number});
       for (size_t i = 0; i < mixed.size(); ++i)
-        EXPECT_EQ(compare(mixed[i], alone[i], 1e-11), "")
+        EXPECT_EQ(compare(mixed[i], alone[i], 1e-9, 1e-9), "")
             << describe(part) << ", " << adapter->parameters()[i].name;
       model.detach("tuned");
     }
@@ -777,7 +782,7 @@ TEST(Adapter, InsideExpertsIsThatOfEachExpert) {
     for (int64_t chosen = 0; chosen < 4; ++chosen) {
       Model sparse(config, 1, at::kDouble);
       ComponentConfig part = component(kind);
-      part.sites = {"/mlp.experts.(act|wi_0|wo)$/"};
+      part.sites = {"/mlp.experts.(wi_0|wo)$/"};
       if (std::string(kind) == "ia3") part.sites = {"/mlp.experts.act$/"};
       const auto adapter = make_adapter(sparse, part);
       disturb(*adapter);
