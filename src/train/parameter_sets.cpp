@@ -154,7 +154,9 @@ std::vector<std::string> find_groups_without_gradient(const nn::Parameters& trai
   for (const NamedSet& group : kGroups) {
     nn::Parameters members;
     for (const nn::Parameter& parameter : trained)
-      if (group.has_tags(parameter.tags)) members.push_back(parameter);
+      if (group.has_tags(parameter.tags) &&
+          !(parameter.tags.is_adapter && parameter.tags.is_router))
+        members.push_back(parameter);
     if (!members.empty() && compute_gradient_norm(members) == 0) names.emplace_back(group.name);
   }
   return names;

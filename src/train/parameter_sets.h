@@ -66,7 +66,9 @@ class Selection {
 };
 
 // Of gate, expert, embedding, adapter and rest (every parameter is in exactly one), those that have
-// trained parameters, none of which has a gradient with an element other than 0.
+// trained parameters, none of which has a gradient with an element other than 0. Routers of
+// adapters do not count: as long as their experts are equal, as new ones are, the choice between
+// them changes nothing.
 std::vector<std::string> find_groups_without_gradient(const nn::Parameters& trained);
 
 }  // namespace flanmoe::train

@@ -354,6 +354,9 @@ TEST(ParameterSets, OfAnAdapterGoByTagsAndWhatIsFixedStaysSo) {
     EXPECT_EQ(selection.summary(), "gate 4 trained, 4 frozen; adapter 4 trained; rest 4 frozen");
   }
   for (const nn::Parameter& parameter : base) EXPECT_TRUE(parameter.tensor.requires_grad());
+  // a router between equal experts has no gradient, and nobody is warned of it
+  EXPECT_EQ(find_groups_without_gradient(adapter), std::vector<std::string>{"adapter"});
+  EXPECT_EQ(find_groups_without_gradient(base), (std::vector<std::string>{"gate", "rest"}));
 }
 
 }  // namespace
