@@ -31,7 +31,7 @@ class Collector final : public nn::RoutingSink {
   }
   // Weights of heads, where there are some, stand between tokens and experts.
   void record_merging(const std::string& site, const at::Tensor& weights,
-                      const nn::TokenLayout& tokens) {
+                      const nn::TokenLayout& tokens) override {
     const int64_t num_experts = weights.size(-1);
     const at::Tensor sums_N = weights.detach()
                                   .reshape({tokens.num_rows * tokens.length, -1, num_experts})

@@ -81,7 +81,7 @@ class RoutingStage final : public Stage {
       write_file_atomically(run.run_folder + "/" + path, json.dump(1) + "\n");
       run.add_output(path);
     }
-    run.record->model = make_model_facts(loaded.model->config());
+    run.record->model = make_model_facts(*loaded.model);
   }
 
  private:
