@@ -61,16 +61,15 @@ namespace {
 // Below this packing costs more than it gains.
 constexpr int64_t kFewRows = 16;
 
-// Of at most so many rows of so many values that a few arrays of them fit into a core's cache.
-int64_t choose_tile_rows(int64_t width) {
-  constexpr int64_t kTileValues = 24576, kProductRows = 6;
-  return std::clamp<int64_t>(kTileValues / std::max<int64_t>(width, 1) / kProductRows, 2, 16) *
-         kProductRows;
-}
+// What a thread works on at a time: tiles of the matrix products, few enough that some arrays of
+// such rows stay in a core's cache.
+constexpr int64_t kTileRows = 12;
 
-// Into how many parts the sums over rows are cut: follows from the shape only.
-int64_t count_parts(int64_t rows) {
-  return std::clamp<int64_t>(rows / 64, 1, 16);
+// Rows of the parts into which sums over rows are cut: follows from the shape only.
+int64_t count_part_rows(int64_t rows) {
+  constexpr int64_t kMostParts = 16;
+  const int64_t tiles = (rows + kMostParts * kTileRows - 1) / (kMostParts * kTileRows);
+  return std::max<int64_t>(1, tiles) * kTileRows;
 }
 
 template <class A>
@@ -176,18 +175,17 @@ void run_forward(const Merging& m, const at::Tensor& output) {
   std::vector<cpu::MergingTile<T>> heads;
   for (int64_t head = 0; head < m.num_heads; ++head)
     heads.push_back(describe<T>(m, packed, output, head));
-  const int64_t tile_rows = choose_tile_rows(std::max(heads[0].width, heads[0].input_width));
   const auto run = [&](int64_t begin, int64_t count) {
     for (cpu::MergingTile<T> tile : heads) {
       advance(tile, begin, count);
       kernels.merge(tile, scratch_memory<Accumulator<T>>(kernels.scratch_size(tile)));
     }
   };
-  if (rows <= tile_rows) return run(0, rows);
-  const int64_t tiles = (rows + tile_rows - 1) / tile_rows;
+  if (rows <= kTileRows) return run(0, rows);
+  const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
   at::parallel_for(0, tiles, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i)
-      run(i * tile_rows, std::min(tile_rows, rows - i * tile_rows));
+      run(i * kTileRows, std::min(kTileRows, rows - i * kTileRows));
   });
 }
 
@@ -200,8 +198,8 @@ struct Gradients {
 template <class T>
 void run_backward(const Merging& m, const at::Tensor& grad, const Gradients& gradients) {
   using A = Accumulator<T>;
-  const int64_t rows = count_rows(m), parts = count_parts(rows),
-                part_rows = (rows + parts - 1) / parts;
+  const int64_t rows = count_rows(m), part_rows = count_part_rows(rows),
+                parts = std::max<int64_t>(1, (rows + part_rows - 1) / part_rows);
   const Packed packed = pack(m, true);
   const cpu::MergingKernels<T>& kernels = cpu::merging_kernels<T>();
   const Rows grad_rows = grad.defined() ? as_rows(grad) : Rows{};
@@ -225,7 +223,6 @@ void run_backward(const Merging& m, const at::Tensor& grad, const Gradients& gra
     g.grad_weights_stride = m.num_heads * m.num_experts;
     of_heads.push_back(g);
   }
-  const int64_t tile_rows = choose_tile_rows(std::max(heads[0].width, heads[0].input_width));
   const auto zeros_of = [&](const at::Tensor& like) {
     if (!like.defined()) return at::Tensor();
     std::vector<int64_t> shape = like.sizes().vec();
@@ -236,11 +233,11 @@ void run_backward(const Merging& m, const at::Tensor& grad, const Gradients& gra
                    vector_parts = zeros_of(gradients.vectors);
   for_pieces(parts, [&](int64_t part) {
     const int64_t end = std::min(rows, (part + 1) * part_rows);
-    for (int64_t begin = part * part_rows; begin < end; begin += tile_rows)
+    for (int64_t begin = part * part_rows; begin < end; begin += kTileRows)
       for (size_t head = 0; head < heads.size(); ++head) {
         cpu::MergingTile<T> tile = heads[head];
         cpu::MergingGradients<T> g = of_heads[head];
-        advance(tile, begin, std::min(tile_rows, end - begin));
+        advance(tile, begin, std::min(kTileRows, end - begin));
         if (g.grad) g.grad += begin * g.grad_stride;
         if (g.grad_values) g.grad_values += begin * g.grad_values_stride;
         if (g.grad_input) g.grad_input += begin * g.grad_input_stride;

@@ -7,22 +7,37 @@ struct AccumulatorRows {
   int64_t stride;
 };
 
+// Columns that are worked on at a time. Whole rows of most models: parts of rows that lie a power
+// of two apart push each other out of the cache.
+constexpr int64_t kMergingColumns = 2048;
+
 template <class T>
 int64_t merging_scratch_size(const MergingTile<T>& t) {
-  return t.rows * (2 * t.input_width + 2 * t.width + 4 * t.num_experts);
+  const int64_t columns =
+      smaller(kMergingColumns, t.width > t.input_width ? t.width : t.input_width);
+  return t.rows * (3 * columns + 3 * t.num_experts);
 }
 
-// The router's input as accumulators, in `scratch` unless it can be used where it is.
+// body(first column, their number).
+template <class Body>
+inline void for_column_blocks(int64_t columns, Body body) {
+  for (int64_t column = 0; column < columns; column += kMergingColumns)
+    body(column, smaller(kMergingColumns, columns - column));
+}
+
+// Some columns of the router's input as accumulators, in `scratch` unless they can be used where
+// they are.
 template <class T, class A = Accumulator<T>>
-inline AccumulatorRows<A> widen_input(const MergingTile<T>& t, A* scratch) {
+inline AccumulatorRows<A> widen_input(const MergingTile<T>& t, int64_t column, int64_t count,
+                                      A* scratch) {
   if constexpr (sizeof(T) == sizeof(A))
-    if (!t.applies_gelu) return {t.input, t.input_stride};
+    if (!t.applies_gelu) return {t.input + column, t.input_stride};
   for (int64_t r = 0; r < t.rows; ++r)
-    for_vectors<A>(t.input_width, [&](int64_t i, auto part) {
-      const Vector<A> x = load(t.input + r * t.input_stride + i, part);
-      store(scratch + r * t.input_width + i, t.applies_gelu ? x * gelu_sigmoid<A>(x) : x, part);
+    for_vectors<A>(count, [&](int64_t i, auto part) {
+      const Vector<A> x = load(t.input + r * t.input_stride + column + i, part);
+      store(scratch + r * count + i, t.applies_gelu ? x * gelu_sigmoid<A>(x) : x, part);
     });
-  return {scratch, t.input_width};
+  return {scratch, count};
 }
 
 template <class A>
@@ -48,35 +63,6 @@ inline void keep_largest(const A* row, int64_t count, int64_t k, A* kept) {
     for (int64_t other = 0; other < count; ++other)
       rank += row[other] > row[e] || (row[other] == row[e] && other < e) ? 1 : 0;
     kept[e] = rank < k ? row[e] : A(0);
-  }
-}
-
-// All weights [rows, experts] into `full`, those that are kept into `kept` (which may be `full` if
-// all are).
-template <class T, class A = Accumulator<T>>
-inline void compute_weights(const MergingTile<T>& t, AccumulatorRows<A> input, A* full, A* kept) {
-  const int64_t experts = t.num_experts;
-  if (t.kernel_by_input) {
-    MatrixProduct<A> product;
-    product.rows = t.rows;
-    product.columns = experts;
-    product.inner = t.input_width;
-    product.a = input.data;
-    product.a_row = input.stride;
-    product.b = t.kernel_by_input;
-    product.b_stride = experts;
-    product.c = full;
-    product.c_stride = experts;
-    multiply<A>(product);
-  } else {
-    for (int64_t r = 0; r < t.rows; ++r)
-      for (int64_t e = 0; e < experts; ++e)
-        full[r * experts + e] =
-            dot(input.data + r * input.stride, t.kernel + e * t.input_width, t.input_width);
-  }
-  for (int64_t r = 0; r < t.rows; ++r) {
-    softmax_row(full + r * experts, experts);
-    if (t.top_k > 0) keep_largest(full + r * experts, experts, t.top_k, kept + r * experts);
   }
 }
 
@@ -118,6 +104,33 @@ inline void add_outer(const A* weights, int64_t weights_stride, const A* x, int6
   multiply<A>(product);
 }
 
+// All weights [rows, experts] into `full`, those that are kept into `kept` (which may be `full` if
+// all are). Returns the last columns of the input as accumulators.
+template <class T, class A = Accumulator<T>>
+inline AccumulatorRows<A> compute_weights(const MergingTile<T>& t, A* full, A* kept, A* scratch) {
+  const int64_t experts = t.num_experts;
+  AccumulatorRows<A> input{};
+  for_column_blocks(t.input_width, [&](int64_t column, int64_t count) {
+    input = widen_input(t, column, count, scratch);
+    if (t.kernel_by_input) {
+      mix_rows(input.data, input.stride, t.kernel_by_input + column * experts, experts, full,
+               experts, t.rows, count, experts, column > 0);
+      return;
+    }
+    for (int64_t r = 0; r < t.rows; ++r)
+      for (int64_t e = 0; e < experts; ++e) {
+        const A product =
+            dot(input.data + r * input.stride, t.kernel + e * t.input_width + column, count);
+        full[r * experts + e] = column > 0 ? full[r * experts + e] + product : product;
+      }
+  });
+  for (int64_t r = 0; r < t.rows; ++r) {
+    softmax_row(full + r * experts, experts);
+    if (t.top_k > 0) keep_largest(full + r * experts, experts, t.top_k, kept + r * experts);
+  }
+  return input;
+}
+
 template <class A>
 inline A find_mass(bool has_mass, const A* weights, int64_t experts) {
   if (!has_mass) return A(1);
@@ -132,12 +145,12 @@ void merge(const MergingTile<T>& t, Accumulator<T>* scratch) {
   const int64_t experts = t.num_experts;
   A* const full = scratch;
   A* const own = full + t.rows * experts;
-  A* const rows = own + t.rows * experts;
+  A* const changes = own + t.rows * experts;
   const A* weights = t.weights;
   int64_t weights_stride = t.weights_stride;
   if (t.input) {
     A* const kept = t.top_k > 0 ? own : full;
-    compute_weights(t, widen_input(t, rows), full, kept);
+    compute_weights(t, full, kept, changes);
     if (t.weights)
       for (int64_t r = 0; r < t.rows; ++r)
         memcpy(static_cast<void*>(t.weights + r * t.weights_stride), kept + r * experts,
@@ -146,24 +159,26 @@ void merge(const MergingTile<T>& t, Accumulator<T>* scratch) {
     weights_stride = experts;
   }
   if (!t.values) return;
-  if (t.offsets)
-    mix_rows(weights, weights_stride, t.offsets, t.vectors_stride, rows, t.width, t.rows, experts,
-             t.width, false);
-  for (int64_t r = 0; r < t.rows; ++r) {
-    const A* row = weights + r * weights_stride;
-    const A mass = find_mass(t.has_mass, row, experts);
-    for_vectors<A>(t.width, [&](int64_t i, auto part) {
-      Vector<A> change{};
-      if (t.offsets)
-        change = load(rows + r * t.width + i, part);
-      else
-        for (int64_t e = 0; e < experts; ++e)
-          change = fma(splat<A>(row[e]), load(t.vectors + e * t.vectors_stride + i, part) - A(1),
-                       change);
-      store(t.output + r * t.output_stride + i,
-            load(t.values + r * t.values_stride + i, part) * (change + mass), part);
-    });
-  }
+  for_column_blocks(t.width, [&](int64_t column, int64_t count) {
+    if (t.offsets)
+      mix_rows(weights, weights_stride, t.offsets + column, t.vectors_stride, changes, count,
+               t.rows, experts, count, false);
+    for (int64_t r = 0; r < t.rows; ++r) {
+      const A* row = weights + r * weights_stride;
+      const A mass = find_mass(t.has_mass, row, experts);
+      for_vectors<A>(count, [&](int64_t i, auto part) {
+        Vector<A> change{};
+        if (t.offsets)
+          change = load(changes + r * count + i, part);
+        else
+          for (int64_t e = 0; e < experts; ++e)
+            change = fma(splat<A>(row[e]),
+                         load(t.vectors + e * t.vectors_stride + column + i, part) - A(1), change);
+        store(t.output + r * t.output_stride + column + i,
+              load(t.values + r * t.values_stride + column + i, part) * (change + mass), part);
+      });
+    }
+  });
 }
 
 // Gradient of the kept weights -> of the logits, in place.
@@ -187,80 +202,107 @@ void merge_backward(const MergingTile<T>& t, const MergingGradients<T>& g,
   A* const full = scratch;
   A* const own = full + t.rows * experts;
   A* const grad_weights = own + t.rows * experts;
-  A* const grad_values = grad_weights + t.rows * experts;
-  A* const products = grad_values + t.rows * t.width;  // gradient of the factors
-  A* const widened = products + t.rows * t.width;
-  A* const grad_input = widened + t.rows * t.input_width;
+  A* const first = grad_weights + t.rows * experts;  // [rows, some columns]
+  const int64_t columns =
+      smaller(kMergingColumns, t.width > t.input_width ? t.width : t.input_width);
+  A* const second = first + t.rows * columns;
+  A* const widened = second + t.rows * columns;
+  AccumulatorRows<A> whole_input{};
   const A* weights = t.weights;
   int64_t weights_stride = t.weights_stride;
-  AccumulatorRows<A> input{};
   if (t.input) {
-    input = widen_input(t, widened);
     A* const kept = t.top_k > 0 ? own : full;
-    compute_weights(t, input, full, kept);
+    whole_input = compute_weights(t, full, kept, widened);
     weights = kept;
     weights_stride = experts;
   }
-  if (t.values) {
-    if (g.grad_values)
-      mix_rows(weights, weights_stride, t.offsets, t.vectors_stride, grad_values, t.width, t.rows,
-               experts, t.width, false);
+  // Into `second`: the gradient of the output times the factors, which is that of the values.
+  const auto scale_gradient = [&](int64_t column, int64_t count) {
+    mix_rows(weights, weights_stride, t.offsets + column, t.vectors_stride, second, count, t.rows,
+             experts, count, false);
     for (int64_t r = 0; r < t.rows; ++r) {
       const A mass = find_mass(t.has_mass, weights + r * weights_stride, experts);
-      Vector<A> sums{};
-      for_vectors<A>(t.width, [&](int64_t i, auto part) {
-        const Vector<A> grad = load(g.grad + r * g.grad_stride + i, part);
-        const Vector<A> product = grad * load(t.values + r * t.values_stride + i, part);
-        sums += product;
-        store(products + r * t.width + i, product, part);
-        A* const factor = grad_values + r * t.width + i;
-        if (g.grad_values) store(factor, grad * (load(factor, part) + mass), part);
+      for_vectors<A>(count, [&](int64_t i, auto part) {
+        store(second + r * count + i,
+              load(g.grad + r * g.grad_stride + column + i, part) *
+                  (load(second + r * count + i, part) + mass),
+              part);
       });
-      const A of_mass = t.has_mass ? sum_elements(sums) : A(0);
-      for (int64_t e = 0; e < experts; ++e) grad_weights[r * experts + e] = of_mass;
     }
-    mix_rows(products, t.width, g.offsets_by_value, experts, grad_weights, experts, t.rows, t.width,
-             experts, true);
-    if (g.grad_vectors)
-      add_outer(weights, weights_stride, products, t.width, g.grad_vectors, t.vectors_stride,
-                t.rows, experts, t.width);
+  };
+  const auto store_second = [&](T* out, int64_t stride, int64_t column, int64_t count) {
+    for (int64_t r = 0; r < t.rows; ++r)
+      for_vectors<A>(count, [&](int64_t i, auto part) {
+        store(out + r * stride + column + i, load(second + r * count + i, part), part);
+      });
+  };
+  if (t.values) {
+    memset(static_cast<void*>(grad_weights), 0, static_cast<size_t>(t.rows * experts) * sizeof(A));
+    for_column_blocks(t.width, [&](int64_t column, int64_t count) {
+      for (int64_t r = 0; r < t.rows; ++r) {
+        Vector<A> sums{};
+        for_vectors<A>(count, [&](int64_t i, auto part) {
+          const Vector<A> product = load(g.grad + r * g.grad_stride + column + i, part) *
+                                    load(t.values + r * t.values_stride + column + i, part);
+          sums += product;
+          store(first + r * count + i, product, part);
+        });
+        if (!t.has_mass) continue;
+        const A of_mass = sum_elements(sums);
+        for (int64_t e = 0; e < experts; ++e) grad_weights[r * experts + e] += of_mass;
+      }
+      if (t.input || g.grad_weights)
+        mix_rows(first, count, g.offsets_by_value + column * experts, experts, grad_weights,
+                 experts, t.rows, count, experts, true);
+      if (g.grad_vectors)
+        add_outer(weights, weights_stride, first, count, g.grad_vectors + column, t.vectors_stride,
+                  t.rows, experts, count);
+      if (g.grad_values && !routes_values) {
+        scale_gradient(column, count);
+        store_second(g.grad_values, g.grad_values_stride, column, count);
+      }
+    });
   } else {
     for (int64_t r = 0; r < t.rows; ++r)
       memcpy(static_cast<void*>(grad_weights + r * experts),
              g.grad_weights + r * g.grad_weights_stride, static_cast<size_t>(experts) * sizeof(A));
   }
-  if (!t.input && g.grad_weights)
-    for (int64_t r = 0; r < t.rows; ++r)
-      memcpy(static_cast<void*>(g.grad_weights + r * g.grad_weights_stride),
-             grad_weights + r * experts, static_cast<size_t>(experts) * sizeof(A));
-  if (t.input) {
-    for (int64_t r = 0; r < t.rows; ++r)
-      softmax_backward_row(full + r * experts, weights + r * experts, t.top_k > 0,
-                           grad_weights + r * experts, experts);
-    if (g.grad_kernel)
-      add_outer(grad_weights, experts, input.data, input.stride, g.grad_kernel, t.input_width,
-                t.rows, experts, t.input_width);
-    if (routes_values && g.grad_values)
-      mix_rows(grad_weights, experts, t.kernel, t.input_width, grad_values, t.width, t.rows,
-               experts, t.width, true);
-    if (!routes_values && g.grad_input) {
-      mix_rows(grad_weights, experts, t.kernel, t.input_width, grad_input, t.input_width, t.rows,
-               experts, t.input_width, false);
+  if (!t.input) {
+    if (g.grad_weights)
       for (int64_t r = 0; r < t.rows; ++r)
-        for_vectors<A>(t.input_width, [&](int64_t i, auto part) {
-          Vector<A> grad = load(grad_input + r * t.input_width + i, part);
-          if (t.applies_gelu)
-            grad = grad * gelu_slope<A>(load(t.input + r * t.input_stride + i, part));
-          store(g.grad_input + r * g.grad_input_stride + i, grad, part);
-        });
-    }
+        memcpy(static_cast<void*>(g.grad_weights + r * g.grad_weights_stride),
+               grad_weights + r * experts, static_cast<size_t>(experts) * sizeof(A));
+    return;
   }
-  if (t.values && g.grad_values)
-    for (int64_t r = 0; r < t.rows; ++r)
-      for_vectors<A>(t.width, [&](int64_t i, auto part) {
-        store(g.grad_values + r * g.grad_values_stride + i,
-              load(grad_values + r * t.width + i, part), part);
-      });
+  for (int64_t r = 0; r < t.rows; ++r)
+    softmax_backward_row(full + r * experts, weights + r * experts, t.top_k > 0,
+                         grad_weights + r * experts, experts);
+  for_column_blocks(t.input_width, [&](int64_t column, int64_t count) {
+    if (g.grad_kernel) {
+      const AccumulatorRows<A> input =
+          count == t.input_width ? whole_input : widen_input(t, column, count, widened);
+      add_outer(grad_weights, experts, input.data, input.stride, g.grad_kernel + column,
+                t.input_width, t.rows, experts, count);
+    }
+    if (routes_values && g.grad_values) {
+      scale_gradient(column, count);
+      mix_rows(grad_weights, experts, t.kernel + column, t.input_width, second, count, t.rows,
+               experts, count, true);
+      store_second(g.grad_values, g.grad_values_stride, column, count);
+    }
+    if (!routes_values && g.grad_input) {
+      mix_rows(grad_weights, experts, t.kernel + column, t.input_width, second, count, t.rows,
+               experts, count, false);
+      if (t.applies_gelu)
+        for (int64_t r = 0; r < t.rows; ++r)
+          for_vectors<A>(count, [&](int64_t i, auto part) {
+            const Vector<A> x = load(t.input + r * t.input_stride + column + i, part);
+            store(second + r * count + i, load(second + r * count + i, part) * gelu_slope<A>(x),
+                  part);
+          });
+      store_second(g.grad_input, g.grad_input_stride, column, count);
+    }
+  });
 }
 
 template <class T>
