@@ -191,7 +191,7 @@ TEST_F(Cuda, AStepThatIsNotFiniteIsSavedForReplay) {
   const std::string saved = folder_ / "out/divergence/step-3";
   const Replay replay = load_replay(saved);
   const auto model = model::load_model(saved + "/model", at::kFloat, at::kCUDA);
-  EXPECT_EQ(run_replay(*model.model, replay).divergence.bad_weight, planted.name);
+  EXPECT_EQ(run_replay(model, replay).divergence.bad_weight, planted.name);
 }
 
 }  // namespace
