@@ -61,9 +61,14 @@ namespace {
 // Below this packing costs more than it gains.
 constexpr int64_t kFewRows = 16;
 
-// What a thread works on at a time: tiles of the matrix products, few enough that some arrays of
-// such rows stay in a core's cache.
+// Rows of a matrix product's tile, twice.
 constexpr int64_t kTileRows = 12;
+
+// What a thread works on at a time, of a head: few enough rows that some arrays of them stay in a
+// core's cache, more of them where they are short.
+int64_t count_tile_rows(int64_t width) {
+  return kTileRows * std::clamp<int64_t>(512 / std::max<int64_t>(1, width), 1, 8);
+}
 
 // Rows of the parts into which sums over rows are cut: follows from the shape only.
 int64_t count_part_rows(int64_t rows) {
@@ -87,6 +92,7 @@ struct Merging {
   int64_t num_heads = 1, num_experts = 0, top_k = 0;
   bool applies_gelu = false, has_mass = false, routes_values = false;
   bool has_constant_weight = false;  // 1, of the one expert
+  bool has_weights = false;          // those of the router, of an earlier pass
 };
 
 int64_t count_rows(const Merging& m) {
@@ -117,6 +123,7 @@ cpu::MergingTile<T> describe(const Merging& m, const Packed& packed, const at::T
   t.num_experts = m.num_experts;
   t.top_k = m.top_k;
   t.has_mass = m.has_mass;
+  t.has_weights = m.has_weights;
   if (m.values.defined()) {
     const Rows values = as_rows(m.values);
     t.width = values.num_columns / m.num_heads;
@@ -181,11 +188,12 @@ void run_forward(const Merging& m, const at::Tensor& output) {
       kernels.merge(tile, scratch_memory<Accumulator<T>>(kernels.scratch_size(tile)));
     }
   };
-  if (rows <= kTileRows) return run(0, rows);
-  const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
+  const int64_t tile_rows = count_tile_rows(std::max(heads[0].width, heads[0].input_width));
+  if (rows <= tile_rows) return run(0, rows);
+  const int64_t tiles = (rows + tile_rows - 1) / tile_rows;
   at::parallel_for(0, tiles, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i)
-      run(i * kTileRows, std::min(kTileRows, rows - i * kTileRows));
+      run(i * tile_rows, std::min(tile_rows, rows - i * tile_rows));
   });
 }
 
@@ -229,15 +237,16 @@ void run_backward(const Merging& m, const at::Tensor& grad, const Gradients& gra
     shape.insert(shape.begin(), parts);
     return at::zeros(shape, like.options());
   };
+  const int64_t tile_rows = count_tile_rows(std::max(heads[0].width, heads[0].input_width));
   const at::Tensor kernel_parts = zeros_of(gradients.kernel),
                    vector_parts = zeros_of(gradients.vectors);
   for_pieces(parts, [&](int64_t part) {
     const int64_t end = std::min(rows, (part + 1) * part_rows);
-    for (int64_t begin = part * part_rows; begin < end; begin += kTileRows)
+    for (int64_t begin = part * part_rows; begin < end; begin += tile_rows)
       for (size_t head = 0; head < heads.size(); ++head) {
         cpu::MergingTile<T> tile = heads[head];
         cpu::MergingGradients<T> g = of_heads[head];
-        advance(tile, begin, std::min(kTileRows, end - begin));
+        advance(tile, begin, std::min(tile_rows, end - begin));
         if (g.grad) g.grad += begin * g.grad_stride;
         if (g.grad_values) g.grad_values += begin * g.grad_values_stride;
         if (g.grad_input) g.grad_input += begin * g.grad_input_stride;
@@ -431,6 +440,13 @@ at::Tensor scale_by_mixture(const at::Tensor& values, const at::Tensor& vectors_
   const bool records = is_recorded({values, router.input, kernel, vectors});
   const c10::AutoGradMode off(false);
   Merging m;
+  // With top_k the backward pass needs those that were left out too.
+  if (records && top_k == 0) {
+    std::vector<int64_t> shape = values.sizes().vec();
+    shape.back() = num_heads;
+    shape.push_back(kernel.size(0));
+    m.weights = empty(shape, kernel, kernel.scalar_type());
+  }
   m.values = dense(values.detach());
   m.vectors = vectors.detach();
   m.kernel = kernel.detach();
@@ -445,10 +461,13 @@ at::Tensor scale_by_mixture(const at::Tensor& values, const at::Tensor& vectors_
   visit_dtype(op, values, [&]<class T>(T) { run_forward<T>(m, output); });
   if (!records) return output;
   const c10::AutoGradMode on(true);
-  m.values = m.vectors = m.kernel = m.input = at::Tensor();
+  const at::Tensor weights = m.weights;
+  m.values = m.vectors = m.kernel = m.input = m.weights = at::Tensor();
+  m.has_weights = weights.defined();
   return record(output, {values, router.input, kernel, vectors},
-                {values, router.input, kernel, vectors}, [m](const BackwardCall& call) {
+                {values, router.input, kernel, vectors, weights}, [m](const BackwardCall& call) {
                   Merging saved = m;
+                  if (m.has_weights) saved.weights = call.saved[4];
                   saved.values = dense(call.saved[0].detach());
                   if (call.saved[1].defined()) saved.input = dense(call.saved[1].detach());
                   saved.kernel = call.saved[2].detach();

@@ -39,7 +39,7 @@ struct MergingRouter {
   int64_t top_k = 0;          // keep_largest
 };
 // The same with the weights that a router gives, in one pass; has_mass where top_k > 0. Keeps
-// `values` and the router's input alone for the backward pass.
+// `values`, the router's input and, where top_k is 0, the weights for the backward pass.
 at::Tensor scale_by_mixture(const at::Tensor& values, const at::Tensor& vectors_nW,
                             const MergingRouter& router, int64_t num_heads = 1);
 

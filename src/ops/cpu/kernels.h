@@ -114,7 +114,7 @@ struct MergingTile {
   using A = Accumulator<T>;
   int64_t rows = 0, num_experts = 0;
   int64_t top_k = 0;  // weights that are kept; 0: all
-  // softmax(kernel input), or of gelu(input); null: `weights` are given.
+  // Weights are softmax(kernel input), or of gelu(input); null: `weights` are given.
   const T* input = nullptr;
   int64_t input_stride = 0, input_width = 0;
   bool applies_gelu = false;
@@ -122,6 +122,7 @@ struct MergingTile {
   const A* kernel_by_input = nullptr;  // [input_width, experts]; null: better for few rows
   A* weights = nullptr;                // [rows, experts], what is kept; with a router and values it
   int64_t weights_stride = 0;          // may be null
+  bool has_weights = false;            // those of the router are given too; backward, without top_k
   // output = values * (mass + sum_e weight_e (vector_e - 1)); null: weights alone are wanted. The
   // mass is 1, or the sum of the weights where `has_mass`.
   const T* values = nullptr;

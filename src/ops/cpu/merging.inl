@@ -210,7 +210,15 @@ void merge_backward(const MergingTile<T>& t, const MergingGradients<T>& g,
   AccumulatorRows<A> whole_input{};
   const A* weights = t.weights;
   int64_t weights_stride = t.weights_stride;
-  if (t.input) {
+  if (t.input && t.has_weights) {
+    if (g.grad_kernel && columns >= t.input_width)
+      whole_input = widen_input(t, 0, t.input_width, widened);
+    for (int64_t r = 0; r < t.rows; ++r)
+      memcpy(static_cast<void*>(full + r * experts), t.weights + r * t.weights_stride,
+             static_cast<size_t>(experts) * sizeof(A));
+    weights = full;
+    weights_stride = experts;
+  } else if (t.input) {
     A* const kept = t.top_k > 0 ? own : full;
     whole_input = compute_weights(t, full, kept, widened);
     weights = kept;
