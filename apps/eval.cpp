@@ -44,7 +44,7 @@ Verb add_eval(Options options) {
     const model::LoadedModel loaded = state->model.load_with_tokenizer(state->common);
     const eval::SuiteResult result =
         eval::evaluate(loaded, suite, state->config, state->common.scalar_type());
-    const Json json = eval::to_json(result, state->config);
+    const Json json = eval::to_json(result, to_json(to_config_node(state->config)));
     if (!state->out.empty()) write_file_atomically(state->out, json.dump(2) + "\n");
     if (state->common.is_json) {
       print_json(json);

@@ -10,6 +10,7 @@
 #include "eval/prompt.h"
 #include "eval/scoring.h"
 #include "eval/statistics.h"
+#include "generate/generate.h"
 
 namespace flanmoe::eval {
 namespace {
@@ -104,8 +105,7 @@ size_t best_of(const std::vector<Score>& scores) {
 
 void summarise_templates(TaskResult& task, const std::vector<std::string>& template_of) {
   std::map<std::string, std::vector<double>> correct;
-  for (size_t i = 0; i < template_of.size(); ++i)
-    correct[template_of[i]].push_back(task.correct[i]);
+  for (size_t i = 0; i < template_of.size(); ++i) correct[template_of[i]].push_back(task.scores[i]);
   std::vector<double> values;
   task.template_of.resize(template_of.size());
   for (auto& [name, answers] : correct) {
@@ -125,7 +125,7 @@ void summarise_templates(SuiteResult& result, uint64_t seed) {
   TemplateScores scores;
   for (const TaskResult& task : result.tasks) {
     scores.emplace_back();
-    for (const TemplateResult& one : task.templates) scores.back().push_back(one.correct);
+    for (const TemplateResult& one : task.templates) scores.back().push_back(one.scores);
     result.template_mean += task.template_mean / static_cast<double>(result.tasks.size());
   }
   const Interval interval = bootstrap_mean_of_medians(scores, seed);
@@ -136,7 +136,7 @@ void summarise_templates(SuiteResult& result, uint64_t seed) {
 
 void summarise(SuiteResult& result) {
   for (TaskResult& task : result.tasks) {
-    const auto num_correct = std::count(task.correct.begin(), task.correct.end(), 1.0);
+    const auto num_correct = std::count(task.scores.begin(), task.scores.end(), 1.0);
     const Interval interval = wilson_interval(num_correct, task.num_examples);
     task.value = static_cast<double>(num_correct) / static_cast<double>(task.num_examples);
     task.ci_low = interval.low;
@@ -178,6 +178,7 @@ SuiteResult evaluate(const model::LoadedModel& loaded, const Suite& suite, const
     for (size_t index : choose_examples(task, groups, config)) {
       const data::Example& example = task.examples[index];
       templates_of.back().push_back(example.template_name);
+      entry.ids.push_back(example.id.empty() ? fmt::format("{}#{}", task.name, index) : example.id);
       const auto own_pool = pools.find(example.template_name);
       const auto& pool = own_pool == pools.end() ? common_pool : own_pool->second;
       const auto exemplars = draw_exemplars(pool, example, config.num_shots, key.fold(index));
@@ -204,7 +205,7 @@ SuiteResult evaluate(const model::LoadedModel& loaded, const Suite& suite, const
     entry.chance = has_choices && task.chance >= 0
                        ? task.chance
                        : sum_of_chances / static_cast<double>(entry.num_examples);
-    entry.correct.resize(static_cast<size_t>(entry.num_examples), 0.0);
+    entry.scores.resize(static_cast<size_t>(entry.num_examples), 0.0);
     result.tasks.push_back(std::move(entry));
   }
 
@@ -214,7 +215,7 @@ SuiteResult evaluate(const model::LoadedModel& loaded, const Suite& suite, const
     for (size_t i = 0; i < ranked.size(); ++i) {
       const bool is_right =
           static_cast<int64_t>(best_of(scores[i])) == right_choice(*ranked[i].source);
-      result.tasks[ranked[i].task].correct[ranked[i].example] = is_right ? 1.0 : 0.0;
+      result.tasks[ranked[i].task].scores[ranked[i].example] = is_right ? 1.0 : 0.0;
     }
   }
   if (!prompts.empty()) {
@@ -224,7 +225,7 @@ SuiteResult evaluate(const model::LoadedModel& loaded, const Suite& suite, const
                                             config.max_batch_tokens, "generate answers");
     for (size_t i = 0; i < generated.size(); ++i) {
       const std::string answer = loaded.tokenizer->decode(answers[i][0].token_ids);
-      result.tasks[generated[i].task].correct[generated[i].example] =
+      result.tasks[generated[i].task].scores[generated[i].example] =
           is_exact_match(answer, *generated[i].source) ? 1.0 : 0.0;
     }
   }

@@ -1,15 +1,15 @@
-// A suite: tasks with examples, scored by rank classification where they have choices and by exact
-// match of greedy output where they have none.
+// A suite's tasks, scored by rank classification where they have choices and by exact match of
+// greedy output where they have none.
 #pragma once
 
 #include <cstdint>
 #include <string>
-#include <vector>
+#include <string_view>
+#include <utility>
 
 #include "base/config.h"
-#include "base/json_fwd.h"
-#include "data/example.h"
-#include "generate/generate.h"
+#include "eval/result.h"
+#include "eval/suite.h"
 #include "model/folder.h"
 
 namespace flanmoe::eval {
@@ -55,62 +55,7 @@ struct Config {
   }
 };
 
-struct Task {
-  std::string name;
-  std::string cluster;
-  std::vector<data::Example> examples;
-  std::vector<data::Example> exemplars;  // pool for few-shot; empty: the task's other examples
-  double chance = -1;                    // < 0: mean of 1 / number of choices
-};
-
-struct Suite {
-  std::string name;
-  std::vector<Task> tasks;
-};
-
-// "builtin:seen", "builtin:held-out" and what else data/builtin.h names (with `num_examples` a
-// task), or JSONL files / folders (one task a task name in the lines). Several specs may be given,
-// separated by commas. `all_templates`: each of the examples of a generated task with every
-// template of it, one template after the other; else with one that is drawn.
-Suite open_suite(const std::string& spec, uint64_t seed, int64_t num_examples = 100,
-                 bool all_templates = false);
-
-struct TemplateResult {
-  std::string name;
-  double value = 0;
-  std::vector<double> correct;  // per example, 0 or 1, in the order of the suite
-};
-
-struct TaskResult {
-  std::string name, cluster, metric;  // metric "accuracy" or "exact_match"
-  double value = 0, ci_low = 0, ci_high = 0, chance = 0;
-  int64_t num_examples = 0, num_truncated = 0, num_dropped_exemplars = 0;
-  std::vector<double> correct;  // per example, 0 or 1, in the order of the suite
-  // With scores_templates:
-  std::vector<TemplateResult> templates;  // by name, in its order
-  std::vector<size_t> template_of;        // per example, which of them
-  double template_median = 0, template_mean = 0;
-};
-struct SuiteResult {
-  std::string suite, model, model_hash;
-  std::vector<TaskResult> tasks;
-  double mean = 0;  // over tasks
-  double mean_chance = 0;
-  // With scores_templates, means over tasks: of the median over templates, with its 95 % bootstrap
-  // interval, and of the mean over templates.
-  bool scores_templates = false;
-  double median_mean = 0, median_ci_low = 0, median_ci_high = 0;
-  double template_mean = 0;
-};
-
 SuiteResult evaluate(const model::LoadedModel& loaded, const Suite& suite, const Config& config,
                      at::ScalarType compute_dtype);
-// As DESIGN.md "eval", with per-example correctness under "correct" so that paired comparisons can
-// be made later; and back.
-Json to_json(const SuiteResult& result, const Config& config);
-SuiteResult parse_result(const Json& json, const std::string& where);
-
-// Lower case, trimmed, single spaces, no final full stop: what exact match compares.
-std::string normalise_answer(const std::string& text);
 
 }  // namespace flanmoe::eval

@@ -1,6 +1,8 @@
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/json.h"
-#include "eval/evaluate.h"
+#include "eval/result.h"
 
 namespace flanmoe::eval {
 namespace {
@@ -31,10 +33,10 @@ void parse_templates(TaskResult& task, const Json& json, const std::string& wher
   task.template_mean = read<double>(json, "mean", where);
   const Json& values = require(json, "templates", where);
   const Json& template_of = require(json, "template_of", where);
-  if (!values.is_object() || !template_of.is_array() || template_of.size() != task.correct.size())
+  if (!values.is_object() || !template_of.is_array() || template_of.size() != task.scores.size())
     fail(ErrorCode::CorruptFile,
          "{}: [eval] expected 'templates' to be an object and 'template_of' a list of {} indices",
-         where, task.correct.size());
+         where, task.scores.size());
   for (const auto& [name, value] : values.items())
     task.templates.push_back({name, read<double>(values, name.c_str(), where), {}});
   for (size_t i = 0; i < template_of.size(); ++i) {
@@ -43,7 +45,7 @@ void parse_templates(TaskResult& task, const Json& json, const std::string& wher
       fail(ErrorCode::CorruptFile, "{}: [eval] 'template_of' holds {}, expected 0 to {}", where,
            index.dump(), static_cast<int64_t>(task.templates.size()) - 1);
     task.template_of.push_back(index.get<size_t>());
-    task.templates[task.template_of.back()].correct.push_back(task.correct[i]);
+    task.templates[task.template_of.back()].scores.push_back(task.scores[i]);
   }
 }
 
@@ -72,15 +74,23 @@ TaskResult parse_task(const std::string& name, const Json& json, const std::stri
   task.cluster = read<std::string>(json, "cluster", where);
   task.num_truncated = read<int64_t>(json, "num_truncated", where);
   task.num_dropped_exemplars = read<int64_t>(json, "num_dropped_exemplars", where);
-  const Json& correct = require(json, "correct", where);
-  if (!correct.is_array() || static_cast<int64_t>(correct.size()) != task.num_examples)
-    fail(ErrorCode::CorruptFile, "{}: [eval] 'correct' is not a list of num_examples = {} values",
-         where, task.num_examples);
-  for (const Json& value : correct) {
-    if (value != 0 && value != 1)
-      fail(ErrorCode::CorruptFile, "{}: [eval] 'correct' holds {}, expected 0 or 1", where,
+  const Json& scores = require(json, "scores", where);
+  const Json& ids = require(json, "ids", where);
+  const auto count = static_cast<size_t>(std::max<int64_t>(0, task.num_examples));
+  if (!scores.is_array() || scores.size() != count || !ids.is_array() || ids.size() != count)
+    fail(ErrorCode::CorruptFile,
+         "{}: [eval] 'scores' and 'ids' are not lists of num_examples = {} values", where,
+         task.num_examples);
+  for (const Json& value : scores) {
+    if (!value.is_number() || value.get<double>() < 0 || value.get<double>() > 1)
+      fail(ErrorCode::CorruptFile, "{}: [eval] 'scores' holds {}, expected 0 to 1", where,
            value.dump());
-    task.correct.push_back(value.get<double>());
+    task.scores.push_back(value.get<double>());
+  }
+  for (const Json& id : ids) {
+    if (!id.is_string())
+      fail(ErrorCode::CorruptFile, "{}: [eval] 'ids' holds {}, expected texts", where, id.dump());
+    task.ids.push_back(id.get<std::string>());
   }
   if (json.contains("templates")) parse_templates(task, json, where);
   return task;
@@ -88,12 +98,12 @@ TaskResult parse_task(const std::string& name, const Json& json, const std::stri
 
 }  // namespace
 
-Json to_json(const SuiteResult& result, const Config& config) {
+Json to_json(const SuiteResult& result, const Json& settings) {
   Json json;
   json["suite"] = result.suite;
   json["model"] = result.model;
   json["model_hash"] = result.model_hash;
-  json["config"] = flanmoe::to_json(to_config_node(config));
+  json["config"] = settings;
   Json& tasks = json["tasks"] = Json::object();
   for (const TaskResult& task : result.tasks) {
     Json entry;
@@ -105,8 +115,10 @@ Json to_json(const SuiteResult& result, const Config& config) {
     entry["cluster"] = task.cluster;
     entry["num_truncated"] = task.num_truncated;
     entry["num_dropped_exemplars"] = task.num_dropped_exemplars;
-    Json& correct = entry["correct"] = Json::array();
-    for (double value : task.correct) correct.push_back(value != 0 ? 1 : 0);
+    entry["scores"] = Json::array();
+    for (double value : task.scores)
+      entry["scores"].push_back(value == 0 || value == 1 ? Json(value != 0 ? 1 : 0) : Json(value));
+    entry["ids"] = task.ids;
     if (result.scores_templates) write_templates(task, entry);
     tasks[task.name] = std::move(entry);
   }

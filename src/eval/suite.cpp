@@ -1,10 +1,11 @@
+#include "eval/suite.h"
+
 #include <algorithm>
 #include <set>
 
 #include "base/error.h"
 #include "data/builtin.h"
 #include "data/source.h"
-#include "eval/evaluate.h"
 
 namespace flanmoe::eval {
 namespace {

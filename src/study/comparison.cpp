@@ -49,15 +49,15 @@ std::string axes_text(const std::vector<std::string>& axes) {
 bool answered_the_same(const Cell& a, const Cell& b) {
   if (a.tasks.empty() || a.tasks.size() != b.tasks.size()) return false;
   for (size_t i = 0; i < a.tasks.size(); ++i)
-    if (a.tasks[i].name != b.tasks[i].name || a.tasks[i].correct.empty() ||
-        a.tasks[i].correct.size() != b.tasks[i].correct.size())
+    if (a.tasks[i].name != b.tasks[i].name || a.tasks[i].scores.empty() ||
+        a.tasks[i].scores.size() != b.tasks[i].scores.size())
       return false;
   return true;
 }
 
 std::vector<std::vector<double>> correct_of(const Cell& cell) {
   std::vector<std::vector<double>> correct;
-  for (const auto& task : cell.tasks) correct.push_back(task.correct);
+  for (const auto& task : cell.tasks) correct.push_back(task.scores);
   return correct;
 }
 

@@ -21,9 +21,9 @@ std::vector<TaskScore> load_tasks(const std::string& path) {
   std::vector<TaskScore> tasks;
   for (const auto& task : result.tasks)
     tasks.push_back({task.name, task.cluster, task.metric, task.value, task.ci_low, task.ci_high,
-                     task.chance, task.num_examples, task.correct});
+                     task.chance, task.num_examples, task.scores});
   for (size_t i = 0; i < tasks.size(); ++i)
-    for (const auto& one : result.tasks[i].templates) tasks[i].templates.push_back(one.correct);
+    for (const auto& one : result.tasks[i].templates) tasks[i].templates.push_back(one.scores);
   if (result.scores_templates)
     for (size_t i = 0; i < tasks.size(); ++i) tasks[i].value = result.tasks[i].template_mean;
   return tasks;
@@ -114,11 +114,11 @@ Cell make_cell(std::vector<TaskScore> tasks, uint64_t seed) {
   for (const auto& task : tasks) {
     cell.value += task.value / static_cast<double>(tasks.size());
     cell.chance += task.chance / static_cast<double>(tasks.size());
-    if (task.correct.empty()) continue;
-    num_examples += static_cast<int64_t>(task.correct.size());
-    for (double x : task.correct) num_correct += x > 0.5 ? 1 : 0;
-    correct.push_back(task.correct);
-    zeros.emplace_back(task.correct.size(), 0.0);
+    if (task.scores.empty()) continue;
+    num_examples += static_cast<int64_t>(task.scores.size());
+    for (double x : task.scores) num_correct += x > 0.5 ? 1 : 0;
+    correct.push_back(task.scores);
+    zeros.emplace_back(task.scores.size(), 0.0);
   }
   cell.ci_low = cell.ci_high = cell.value;
   if (num_examples > 0) {
@@ -187,7 +187,7 @@ Cell combine_cells(const std::vector<const Arm*>& arms, const std::string& colum
       for (const TaskScore& other : cell->tasks)
         if (other.name == task.name) values.push_back(other.value);
     set_interval(values, task.value, task.ci_low, task.ci_high);
-    task.correct.clear();
+    task.scores.clear();
     task.templates.clear();
   }
   return combined;

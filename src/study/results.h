@@ -16,7 +16,7 @@ struct TaskScore {
   std::string name, cluster, metric;
   double value = 0, ci_low = 0, ci_high = 0, chance = 0;
   int64_t num_examples = 0;
-  std::vector<double> correct;                 // per example, 0 or 1
+  std::vector<double> scores;                  // per example, 0 or 1
   std::vector<std::vector<double>> templates;  // the same by template, where templates are scored
 };
 

@@ -53,7 +53,7 @@ TEST(Evaluate, ComparesGreedyOutputWithTheReferences) {
   ASSERT_EQ(result.tasks.size(), 1u);
   const TaskResult& task = result.tasks[0];
   EXPECT_EQ(task.metric, "exact_match");
-  EXPECT_EQ(task.correct, (std::vector<double>{1, 0, 1}));
+  EXPECT_EQ(task.scores, (std::vector<double>{1, 0, 1}));
   EXPECT_EQ(task.chance, 0.0);
   EXPECT_NEAR(task.value, 2.0 / 3, 1e-12);
   EXPECT_NEAR(task.ci_low, wilson_interval(2, 3).low, 1e-12);
@@ -81,7 +81,7 @@ TEST(Evaluate, RanksChoicesBySummedLogLikelihood) {
   EXPECT_EQ(result.tasks[0].metric, "accuracy");
   EXPECT_NEAR(result.tasks[0].chance, 1.0 / 3, 1e-12);
   for (int64_t answer = 0; answer < 3; ++answer)
-    EXPECT_EQ(result.tasks[0].correct[static_cast<size_t>(answer)], answer == best ? 1.0 : 0.0);
+    EXPECT_EQ(result.tasks[0].scores[static_cast<size_t>(answer)], answer == best ? 1.0 : 0.0);
 }
 
 TEST(Evaluate, GivesTiesToTheLowerIndex) {
@@ -89,8 +89,7 @@ TEST(Evaluate, GivesTiesToTheLowerIndex) {
   const Suite suite{"s",
                     {make_task("t", {make_example("is it?", "yes", same, 0),
                                      make_example("is it?", "yes", same, 1)})}};
-  EXPECT_EQ(evaluate(loaded(), suite, {}, at::kFloat).tasks[0].correct,
-            (std::vector<double>{1, 0}));
+  EXPECT_EQ(evaluate(loaded(), suite, {}, at::kFloat).tasks[0].scores, (std::vector<double>{1, 0}));
 }
 
 TEST(Evaluate, AveragesOverTasksAndTheirChances) {
@@ -134,7 +133,7 @@ TEST(Evaluate, TakesASubsetByTheSeed) {
   const SuiteResult first = evaluate(loaded(), suite, config, at::kFloat),
                     again = evaluate(loaded(), suite, config, at::kFloat);
   EXPECT_EQ(first.tasks[0].num_examples, 8);
-  EXPECT_EQ(first.tasks[0].correct, again.tasks[0].correct);
+  EXPECT_EQ(first.tasks[0].scores, again.tasks[0].scores);
   config.max_examples = 100;
   EXPECT_EQ(evaluate(loaded(), suite, config, at::kFloat).tasks[0].num_examples, 30);
 }
@@ -143,9 +142,9 @@ TEST(Evaluate, DoesNotDependOnTheBatch) {
   const Suite suite{"s", {make_task("t", many_examples(12))}};
   Config config;
   config.num_shots = 2;
-  const auto want = evaluate(loaded(), suite, config, at::kFloat).tasks[0].correct;
+  const auto want = evaluate(loaded(), suite, config, at::kFloat).tasks[0].scores;
   config.max_batch_tokens = 1;
-  EXPECT_EQ(evaluate(loaded(), suite, config, at::kFloat).tasks[0].correct, want);
+  EXPECT_EQ(evaluate(loaded(), suite, config, at::kFloat).tasks[0].scores, want);
 }
 
 TEST(Evaluate, CountsWhatDidNotFit) {
@@ -181,6 +180,10 @@ TEST(Evaluate, RefusesWhatCannotBe) {
                [&] { evaluate(loaded(), suite, config, at::kFloat); });
 }
 
+Json settings_of(const Config& config) {
+  return flanmoe::to_json(to_config_node(config));
+}
+
 SuiteResult make_result() {
   SuiteResult result;
   result.suite = "s";
@@ -197,7 +200,8 @@ SuiteResult make_result() {
   task.num_examples = 3;
   task.num_truncated = 1;
   task.num_dropped_exemplars = 2;
-  task.correct = {1, 0, 1};
+  task.scores = {1, 0, 1};
+  task.ids = {"a", "b", "c"};
   result.tasks = {task};
   result.mean = 2.0 / 3;
   result.mean_chance = 0.5;
@@ -206,14 +210,14 @@ SuiteResult make_result() {
 
 TEST(ResultJson, ComesBackAsItWas) {
   const SuiteResult result = make_result();
-  const Json json = to_json(result, {});
+  const Json json = to_json(result, settings_of({}));
   EXPECT_EQ(json["tasks"]["t"]["ci95"][1], 0.9);
   EXPECT_EQ(json["summary"]["mean"], 2.0 / 3);
   EXPECT_EQ(json["config"]["protocol"], "auto");
   const SuiteResult back = parse_result(parse_json(json.dump(), "text"), "text");
-  EXPECT_EQ(to_json(back, {}).dump(), json.dump());
+  EXPECT_EQ(to_json(back, settings_of({})).dump(), json.dump());
   EXPECT_EQ(back.tasks[0].value, result.tasks[0].value);
-  EXPECT_EQ(back.tasks[0].correct, result.tasks[0].correct);
+  EXPECT_EQ(back.tasks[0].scores, result.tasks[0].scores);
 }
 
 TEST(ResultJson, SaysWhatIsWrong) {
@@ -225,8 +229,13 @@ TEST(ResultJson, SaysWhatIsWrong) {
   broken("'tasks' is missing", [](Json& json) { json.erase("tasks"); });
   broken("'value'", [](Json& json) { json["tasks"]["t"]["value"] = "high"; });
   broken("'ci95'", [](Json& json) { json["tasks"]["t"]["ci95"] = {0.1}; });
-  broken("'correct'", [](Json& json) { json["tasks"]["t"]["correct"] = {1, 0}; });
-  broken("'correct' holds 2", [](Json& json) { json["tasks"]["t"]["correct"] = {1, 0, 2}; });
+  broken("'scores' and 'ids'", [](Json& json) { json["tasks"]["t"]["scores"] = {1, 0}; });
+  broken("'scores' and 'ids'", [](Json& json) {
+    json["tasks"]["t"].erase("ids");
+    json["tasks"]["t"]["ids"] = {"a"};
+  });
+  broken("'scores' holds 2", [](Json& json) { json["tasks"]["t"]["scores"] = {1, 0, 2}; });
+  broken("'ids' holds 7", [](Json& json) { json["tasks"]["t"]["ids"] = {"a", 7, "c"}; });
   broken("'num_examples'", [](Json& json) { json["tasks"]["t"]["num_examples"] = 2.5; });
   broken("expected an object", [](Json& json) { json = Json::array(); });
 }
@@ -247,7 +256,7 @@ std::vector<double> answers(const std::string& input, const std::vector<std::str
              {make_task("t", {make_example(input, choices[i], choices, static_cast<int64_t>(i))})}},
             {}, at::kFloat)
             .tasks[0]
-            .correct[0]);
+            .scores[0]);
   return right;
 }
 
@@ -270,7 +279,7 @@ TEST(Evaluate, ScoresTemplatesByThemselves) {
   const TaskResult& one = result.tasks[0];
   ASSERT_EQ(one.templates.size(), 3u);
   EXPECT_EQ(one.templates[1].name, "b");
-  EXPECT_EQ(one.templates[1].correct, (std::vector<double>{0, 1}));
+  EXPECT_EQ(one.templates[1].scores, (std::vector<double>{0, 1}));
   EXPECT_EQ(one.template_median, 0.5);
   EXPECT_EQ(one.template_mean, 0.5);
   EXPECT_EQ(result.median_mean, 0.75);
@@ -278,12 +287,12 @@ TEST(Evaluate, ScoresTemplatesByThemselves) {
   EXPECT_LE(result.median_ci_low, 0.75);
   EXPECT_GE(result.median_ci_high, 0.75);
 
-  const Json json = to_json(result, config);
+  const Json json = to_json(result, settings_of(config));
   EXPECT_EQ(json["tasks"]["one"]["templates"]["b"], 0.5);
   EXPECT_EQ(json["tasks"]["one"]["median"], 0.5);
   EXPECT_EQ(json["tasks"]["one"]["mean"], 0.5);
   EXPECT_EQ(json["summary"]["median_mean"], 0.75);
-  EXPECT_EQ(to_json(parse_result(json, "x.json"), config), json);
+  EXPECT_EQ(to_json(parse_result(json, "x.json"), settings_of(config)), json);
   Json broken = json;
   broken["tasks"]["one"]["template_of"][0] = 3;
   expect_error(ErrorCode::CorruptFile, "template_of", [&] { parse_result(broken, "x.json"); });
@@ -294,7 +303,7 @@ TEST(Evaluate, ScoresTemplatesByThemselves) {
 
 TEST(Evaluate, WithoutScoresTemplatesNothingOfThemIsWritten) {
   const Suite suite{"s", {make_task("t", {with_template(make_example(kInput, "yes"), "a")})}};
-  const Json json = to_json(evaluate(loaded(), suite, {}, at::kFloat), {});
+  const Json json = to_json(evaluate(loaded(), suite, {}, at::kFloat), settings_of({}));
   EXPECT_FALSE(json["tasks"]["t"].contains("templates"));
   EXPECT_FALSE(json["summary"].contains("median_mean"));
 }

@@ -21,7 +21,7 @@ inline TaskScore planted_task(const std::string& name, int num_correct, double c
                  .num_examples = 100};
   task.ci_low = task.value - 0.05;
   task.ci_high = task.value + 0.05;
-  for (int i = 0; i < 100; ++i) task.correct.push_back(i < num_correct ? 1 : 0);
+  for (int i = 0; i < 100; ++i) task.scores.push_back(i < num_correct ? 1 : 0);
   return task;
 }
 
@@ -94,7 +94,7 @@ inline void write_planted_run(const std::string& folder, const std::string& text
                              .ci_high = 0.7,
                              .chance = 0.25,
                              .num_examples = 4};
-      score.correct = {1, 0, 1, 0};
+      score.scores = {1, 0, 1, 0};
       result.tasks.push_back(score);
     }
     put_file(folder + "/eval/" + evaluate + ".json", eval::to_json(result, {}).dump());

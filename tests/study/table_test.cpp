@@ -35,7 +35,7 @@ TEST(Flops, HaveThreeDigitsAndAUnit) {
 
 TEST(Cell, IsTheMeanOverTasksWhateverTheirSize) {
   TaskScore small = planted_task("small", 100);
-  small.correct.resize(10);
+  small.scores.resize(10);
   const Cell cell = make_cell({small, planted_task("large", 50)}, 1);
   EXPECT_DOUBLE_EQ(cell.value, 0.75);
   EXPECT_LT(cell.ci_low, 0.75);
@@ -79,7 +79,7 @@ TEST(Comparison, IsUndecidedWhereTheIntervalHoldsZero) {
   Results results = planted_results(80, 80, 80);
   // as many right, others right: the pairs differ, their mean does not
   for (auto& task : results.arms[0].cells["suite"].tasks)
-    std::reverse(task.correct.begin(), task.correct.end());
+    std::reverse(task.scores.begin(), task.scores.end());
   for (const auto& comparison : compare_arms(results)) {
     EXPECT_EQ(comparison.verdict, Verdict::Undecided);
     EXPECT_CONTAINS(to_sentence(comparison), "includes zero: undecided.");
@@ -89,7 +89,7 @@ TEST(Comparison, IsUndecidedWhereTheIntervalHoldsZero) {
 TEST(Comparison, LeavesOutArmsThatAnsweredOtherExamples) {
   Results results = planted_results(80, 50, 50);
   results.arms[0].cells["suite"].tasks[0].name = "other";
-  results.arms[2].cells["suite"].tasks[0].correct.pop_back();
+  results.arms[2].cells["suite"].tasks[0].scores.pop_back();
   EXPECT_TRUE(compare_arms(results).empty());
 }
 
@@ -161,7 +161,7 @@ TEST(Replicates, AreOneArmWithTheirMeanAndStudentsInterval) {
   EXPECT_NEAR(cell.ci_high - cell.value, 4.302653 * 0.1 / std::sqrt(3.0), 1e-6);
   EXPECT_NEAR(cell.by_replicate.at("3"), 0.7, 1e-12);
   EXPECT_NEAR(cell.tasks[0].value, 0.6, 1e-12);
-  EXPECT_TRUE(cell.tasks[0].correct.empty());
+  EXPECT_TRUE(cell.tasks[0].scores.empty());
   // one seed: its own interval over examples
   const Cell& single = results.arms[1].cells.at("suite");
   EXPECT_LT(single.ci_low, single.value);
@@ -197,8 +197,8 @@ Cell median_cell(double last) {
   TaskScore one{.name = "one", .chance = 0.5}, two{.name = "two", .chance = 0.5};
   one.templates = {{1, 0, 0, 0}, {1, 1, 0, 0}, {1, 1, 1, last}};
   two.templates = {{1, 1, 1, last}};
-  one.correct = {1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 1, last};
-  two.correct = {1, 1, 1, last};
+  one.scores = {1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 1, last};
+  two.scores = {1, 1, 1, last};
   return make_median_cell({one, two}, 1);
 }
 

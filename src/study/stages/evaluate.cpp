@@ -90,8 +90,9 @@ class EvaluateStage final : public Stage {
                                                     100 * result.median_mean)
                                       : "");
     const std::string path = "eval/" + name() + "." + unique_slug(spec, run) + ".json";
-    write_file_atomically(run.run_folder + "/" + path,
-                          eval::to_json(result, config_.options).dump(1) + "\n");
+    write_file_atomically(
+        run.run_folder + "/" + path,
+        eval::to_json(result, to_json(to_config_node(config_.options))).dump(1) + "\n");
     run.add_output(path);
     run.record->suites.push_back({spec, title_of_spec(spec), path, find_easy_tasks(spec, suite)});
   }

@@ -1,0 +1,49 @@
+// What an evaluation gives: a value a task, with the examples' scores behind it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/json_fwd.h"
+
+namespace flanmoe::eval {
+
+struct TemplateResult {
+  std::string name;
+  double value = 0;
+  std::vector<double> scores;  // per example, in the order of the suite
+};
+
+struct TaskResult {
+  std::string name, cluster;
+  std::string metric;  // "accuracy", "exact_match", ...
+  double value = 0, ci_low = 0, ci_high = 0, chance = 0;
+  int64_t num_examples = 0, num_truncated = 0, num_dropped_exemplars = 0;
+  // Per example, in the order of the suite: its value by itself, 0 to 1, and its id (the place in
+  // the suite where it has none).
+  std::vector<double> scores;
+  std::vector<std::string> ids;
+  // With scores_templates:
+  std::vector<TemplateResult> templates;  // by name, in its order
+  std::vector<size_t> template_of;        // per example, which of them
+  double template_median = 0, template_mean = 0;
+};
+struct SuiteResult {
+  std::string suite, model, model_hash;
+  std::vector<TaskResult> tasks;
+  double mean = 0;  // over tasks
+  double mean_chance = 0;
+  // With scores_templates, means over tasks: of the median over templates, with its 95 % bootstrap
+  // interval, and of the mean over templates.
+  bool scores_templates = false;
+  double median_mean = 0, median_ci_low = 0, median_ci_high = 0;
+  double template_mean = 0;
+};
+
+// As DESIGN.md "eval", with every example's score under "scores" so that paired comparisons can be
+// made later, and `settings` under "config"; and back.
+Json to_json(const SuiteResult& result, const Json& settings);
+SuiteResult parse_result(const Json& json, const std::string& where);
+
+}  // namespace flanmoe::eval
