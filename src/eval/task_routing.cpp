@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <regex>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -14,6 +13,7 @@
 #include "eval/prompt.h"
 #include "eval/scoring.h"
 #include "nn/context.h"
+#include "peft/sites.h"
 
 namespace flanmoe::eval {
 namespace {
@@ -73,18 +73,8 @@ class Collector final : public nn::RoutingSink {
   std::vector<Sum> sums_;  // in the order of the forward pass
 };
 
-bool matches(const std::string& site, const std::string& pattern) {
-  if (pattern.size() > 2 && pattern.front() == '/' && pattern.back() == '/') try {
-      return std::regex_search(site, std::regex(pattern.substr(1, pattern.size() - 2)));
-    } catch (const std::regex_error& error) {
-      fail(ErrorCode::InvalidConfig, "[eval] the pattern {} of sites is no regular expression: {}",
-           pattern, error.what());
-    }
-  return site == pattern || site.ends_with("." + pattern);
-}
-
 // Behind every pattern there must be a site.
-void keep_sites(std::vector<SiteRouting>& sites, const std::vector<std::string>& patterns,
+void keep_sites(std::vector<SiteRouting>& sites, const std::vector<peft::SitePattern>& patterns,
                 const std::string& default_prefix, const std::string& model) {
   std::vector<std::string> names;
   for (const SiteRouting& site : sites) names.push_back(site.site);
@@ -93,15 +83,16 @@ void keep_sites(std::vector<SiteRouting>& sites, const std::vector<std::string>&
          "[eval] {} has no experts that tokens are routed to: expected a sparse model, or one with "
          "a mov or molora adapter",
          model);
-  for (const std::string& pattern : patterns)
+  for (const peft::SitePattern& pattern : patterns)
     if (std::none_of(names.begin(), names.end(),
-                     [&](const std::string& name) { return matches(name, pattern); }))
-      fail(ErrorCode::InvalidConfig, "[eval] no site with experts matches '{}'{}", pattern,
-           suggestion(pattern, names));
+                     [&](const std::string& name) { return pattern.matches(name); }))
+      fail(ErrorCode::InvalidConfig, "[eval] no site with experts matches '{}'{}", pattern.text(),
+           suggestion(pattern.text(), names));
   std::erase_if(sites, [&](const SiteRouting& site) {
     if (patterns.empty()) return !site.site.starts_with(default_prefix);
-    return std::none_of(patterns.begin(), patterns.end(),
-                        [&](const std::string& pattern) { return matches(site.site, pattern); });
+    return std::none_of(patterns.begin(), patterns.end(), [&](const peft::SitePattern& pattern) {
+      return pattern.matches(site.site);
+    });
   });
   if (sites.empty())
     fail(ErrorCode::InvalidArgument,
@@ -125,6 +116,8 @@ SuiteRouting measure_routing(const model::LoadedModel& loaded, const Suite& suit
     fail(ErrorCode::NotFound, "[eval] the model {} has no tokenizer (spiece.model)", loaded.folder);
   const std::string last_block =
       fmt::format("decoder.block.{}.layer.2", loaded.model->config().num_decoder_layers - 1);
+  std::vector<peft::SitePattern> chosen;
+  for (const std::string& pattern : patterns) chosen.emplace_back(pattern, "eval.sites");
   SuiteRouting result{suite.name, loaded.folder, {}};
   for (const Task& task : suite.tasks) {
     std::vector<Query> queries;
@@ -139,7 +132,7 @@ SuiteRouting measure_routing(const model::LoadedModel& loaded, const Suite& suit
     score(*loaded.model, queries, compute_dtype, config.max_batch_tokens, &collector);
     TaskRouting routing{task.name, task.cluster, static_cast<int64_t>(queries.size()),
                         collector.take()};
-    keep_sites(routing.sites, patterns, last_block, loaded.folder);
+    keep_sites(routing.sites, chosen, last_block, loaded.folder);
     result.tasks.push_back(std::move(routing));
   }
   return result;

@@ -15,12 +15,6 @@ namespace flanmoe::moe {
 
 namespace {
 
-std::vector<int64_t> to_host(const at::Tensor& values) {
-  const at::Tensor host = values.to(at::kCPU).contiguous();
-  const int64_t* data = host.const_data_ptr<int64_t>();
-  return {data, data + host.numel()};
-}
-
 // Whose the rows of the experts are. `index_N`: flattened positions of the routed tokens.
 nn::ExpertValues describe_assignments(const ops::Routing& routing, const at::Tensor& index_N,
                                       const nn::TokenLayout& tokens) {
@@ -105,13 +99,13 @@ RouterInput FeedForward::make_router_input(const at::Tensor& router_input_ND,
 
   if (!router_->is_keyed()) return input;
   if (context.token_ids_BL.defined())
-    input.token_ids = to_host(context.token_ids_BL.reshape(-1).index_select(0, index_N));
+    input.token_ids = nn::to_host(context.token_ids_BL.reshape(-1).index_select(0, index_N));
   if (context.is_training) {
     input.noise = context.noise_key(RandomPurpose::RandomRouter, site_);
-    input.token_keys = to_host(token_keys_N);
+    input.token_keys = nn::to_host(token_keys_N);
   } else {
     input.noise = input.noise.fold(site_);
-    input.token_keys = to_host(tokens.positions_BL.reshape(-1).index_select(0, index_N));
+    input.token_keys = nn::to_host(tokens.positions_BL.reshape(-1).index_select(0, index_N));
     for (size_t i = 0; i < input.token_ids.size(); ++i)
       input.token_keys[i] =
           static_cast<int64_t>(mix64(static_cast<uint64_t>(input.token_keys[i]) ^

@@ -30,6 +30,12 @@ at::Tensor count_positions(const at::Tensor& segment_ids_BL) {
 
 }  // namespace
 
+std::vector<int64_t> to_host(const at::Tensor& values) {
+  const at::Tensor host = values.to(at::kCPU).contiguous();
+  const int64_t* data = host.const_data_ptr<int64_t>();
+  return {data, data + host.numel()};
+}
+
 TokenLayout make_layout(int64_t num_rows, int64_t length, const at::Tensor& segment_ids_BL,
                         const at::Tensor& positions_BL, const std::vector<uint64_t>& example_keys,
                         const at::Device& device) {

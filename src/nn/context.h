@@ -32,6 +32,9 @@ struct TokenLayout {
   int64_t num_real_tokens() const { return real_index_N.size(0); }
 };
 
+// An int64 tensor's elements, wherever it lies.
+std::vector<int64_t> to_host(const at::Tensor& values);
+
 // `example_keys` [B, S], well mixed: that of segment s of a row at s - 1, S at least the number of
 // segments of any row (none: made from the row's number). Undefined segment ids: no padding, one
 // segment a row. Undefined positions: counted from the start of every segment. Throws ShapeMismatch

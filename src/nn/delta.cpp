@@ -21,12 +21,6 @@ TokenLayout select_rows(const TokenLayout& tokens, const at::Tensor& rows_R) {
   return selected;
 }
 
-std::vector<int64_t> to_host(const at::Tensor& values) {
-  const at::Tensor host = values.to(at::kCPU).contiguous();
-  const int64_t* data = host.const_data_ptr<int64_t>();
-  return {data, data + host.numel()};
-}
-
 // The assignments of the tokens of some rows.
 struct SelectedExperts {
   at::Tensor index;

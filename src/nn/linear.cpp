@@ -8,13 +8,7 @@ namespace flanmoe::nn {
 
 ops::WeightView Weight::as(at::ScalarType dtype) const {
   if (master_.scalar_type() == dtype) return master_;
-  const bool is_right = copy_.defined() && copy_.scalar_type() == dtype &&
-                        copy_.device() == master_.device() && copied_version_ == master_._version();
-  if (!is_right) {
-    copy_ = master_.detach().to(dtype);
-    copied_version_ = master_._version();
-  }
-  return {copy_, master_};
+  return {copy_.get(master_, dtype, [&] { return master_.detach().to(dtype); }), master_};
 }
 
 Linear::Linear(int64_t in_dim, int64_t out_dim, const at::TensorOptions& options)

@@ -7,6 +7,7 @@
 
 #include "nn/context.h"
 #include "nn/delta.h"
+#include "nn/derived_tensor.h"
 #include "nn/parameter.h"
 #include "ops/weight_view.h"
 
@@ -25,8 +26,7 @@ class Weight {
 
  private:
   at::Tensor master_;
-  mutable at::Tensor copy_;
-  mutable int64_t copied_version_ = -1;
+  mutable DerivedTensor copy_;
 };
 
 // y = x W^T, no bias (T5 has none).

@@ -10,13 +10,13 @@ namespace flanmoe::peft {
 namespace {
 
 std::vector<const nn::Site*> default_sites(const nn::Sites& sites, const Kind& kind) {
+  std::vector<SitePattern> patterns;
+  for (const std::string& end : kind.default_sites) patterns.emplace_back(end, "peft");
   std::vector<const nn::Site*> chosen;
-  for (const nn::Site& site : sites) {
-    const bool is_default = std::any_of(
-        kind.default_sites.begin(), kind.default_sites.end(),
-        [&](const std::string& end) { return site.name == end || site.name.ends_with("." + end); });
-    if (is_default) chosen.push_back(&site);
-  }
+  for (const nn::Site& site : sites)
+    if (std::any_of(patterns.begin(), patterns.end(),
+                    [&](const SitePattern& pattern) { return pattern.matches(site.name); }))
+      chosen.push_back(&site);
   return chosen;
 }
 

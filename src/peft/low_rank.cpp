@@ -5,18 +5,15 @@
 namespace flanmoe::peft {
 
 ops::WeightView Factor::as(at::ScalarType dtype) const {
-  const bool is_right = copy_.defined() && copy_.scalar_type() == dtype &&
-                        copy_.device() == master_.device() && copied_version_ == master_._version();
-  if (!is_right) {
+  const auto derive = [&] {
     at::Tensor values = master_.detach();
     if (side_ == Side::B && values.dim() == 3) values = values.permute({1, 0, 2});
     if (values.dim() == 3)
       values = side_ == Side::A ? values.reshape({-1, values.size(2)})
                                 : values.reshape({values.size(0), -1});
-    copy_ = values.to(dtype).contiguous();
-    copied_version_ = master_._version();
-  }
-  return {copy_, master_};
+    return values.to(dtype).contiguous();
+  };
+  return {matrix_.get(master_, dtype, derive), master_};
 }
 
 FactorParameters make_factors(const ComponentConfig& config, const nn::Site& site,

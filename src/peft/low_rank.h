@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "nn/derived_tensor.h"
 #include "ops/weight_view.h"
 #include "peft/registry.h"
 
@@ -24,8 +25,7 @@ class Factor {
  private:
   at::Tensor master_;
   Side side_;
-  mutable at::Tensor copy_;
-  mutable int64_t copied_version_ = -1;
+  mutable nn::DerivedTensor matrix_;
 };
 
 // A new A normal(0, 0.02) and B zeros, of `num_groups` pairs (0: one, without a leading dim); named

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "eval/task_routing.h"
+#include "eval/two_tasks.h"
 #include "peft/adapter.h"
 #include "support/expect_error.h"
 
@@ -19,21 +20,6 @@ model::LoadedModel load_with(const peft::ComponentConfig& component, double rout
     if (parameter.tags.is_router) parameter.tensor.mul_(router_scale);
   loaded.model->activate(loaded.model->attach(adapter));
   return loaded;
-}
-
-Suite two_tasks() {
-  Suite suite{"s", {}};
-  for (const std::string name : {"one", "two"}) {
-    Task task{.name = name, .cluster = "c"};
-    for (int i = 0; i < 3; ++i) {
-      data::Example example;
-      example.inputs = name + " wooden ladder near Lisbon " + std::to_string(i);
-      example.targets = name == "one" ? "yes" : "Rosa river bridge captain";
-      task.examples.push_back(example);
-    }
-    suite.tasks.push_back(task);
-  }
-  return suite;
 }
 
 class Merging : public ::testing::TestWithParam<const char*> {};

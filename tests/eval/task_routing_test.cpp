@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/json.h"
+#include "eval/two_tasks.h"
 #include "support/expect_error.h"
 
 namespace flanmoe::eval {
@@ -46,21 +47,6 @@ const model::LoadedModel& golden() {
   static const model::LoadedModel instance = model::load_model_with_tokenizer(
       std::string(FLANMOE_SOURCE_DIR) + "/tests/golden/switch-tiny");
   return instance;
-}
-
-Suite two_tasks() {
-  Suite suite{"s", {}};
-  for (const std::string name : {"one", "two"}) {
-    Task task{.name = name, .cluster = "c"};
-    for (int i = 0; i < 3; ++i) {
-      data::Example example;
-      example.inputs = name + " wooden ladder near Lisbon " + std::to_string(i);
-      example.targets = name == "one" ? "yes" : "Rosa river bridge captain";
-      task.examples.push_back(example);
-    }
-    suite.tasks.push_back(task);
-  }
-  return suite;
 }
 
 // The decoder reads the target shifted by one: as many tokens as the target has with </s>.

@@ -346,14 +346,23 @@ void expect_same(const Trained& got, const Trained& want, const Adapter& adapter
   }
 }
 
+// With dropout and a load loss where the kind has them.
+std::vector<ComponentConfig> noisy_components() {
+  std::vector<ComponentConfig> parts = all_components();
+  for (ComponentConfig& part : parts) {
+    const peft::Uses& uses = peft::kind_registry().get(part.kind).uses;
+    if (uses.rank) part.dropout_rate = 0.3;
+    if (uses.router) part.load_balance_coefficient = 0.1;
+  }
+  return parts;
+}
+
 TEST(Adapter, PackingDoesNotMatter) {
   for (const ModelConfig& plain : both_configs()) {
     const ModelConfig config = noisy(plain);
     Model model(config, 1, at::kDouble);
     freeze(model);
-    for (ComponentConfig part : all_components()) {
-      if (peft::kind_registry().get(part.kind).uses.rank) part.dropout_rate = 0.3;
-      if (peft::kind_registry().get(part.kind).uses.router) part.load_balance_coefficient = 0.1;
+    for (const ComponentConfig& part : noisy_components()) {
       const auto adapter = make_adapter(model, part);
       disturb(*adapter);
       const int64_t number = model.attach(adapter);
@@ -374,9 +383,7 @@ TEST(Adapter, RecomputedBlocksGiveTheSameGradients) {
     const ModelConfig config = noisy(plain);
     Model model(config, 1, at::kDouble);
     freeze(model);
-    for (ComponentConfig part : all_components()) {
-      if (peft::kind_registry().get(part.kind).uses.rank) part.dropout_rate = 0.3;
-      if (peft::kind_registry().get(part.kind).uses.router) part.load_balance_coefficient = 0.1;
+    for (const ComponentConfig& part : noisy_components()) {
       const auto adapter = make_adapter(model, part);
       disturb(*adapter);
       const int64_t number = model.attach(adapter);

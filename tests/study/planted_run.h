@@ -95,6 +95,7 @@ inline void write_planted_run(const std::string& folder, const std::string& text
                              .chance = 0.25,
                              .num_examples = 4};
       score.scores = {1, 0, 1, 0};
+      score.ids = {"a", "b", "c", "d"};
       result.tasks.push_back(score);
     }
     put_file(folder + "/eval/" + evaluate + ".json", eval::to_json(result, {}).dump());
