@@ -41,13 +41,13 @@ std::vector<ComponentConfig> all_components(bool has_top_k = true) {
   for (const std::string& kind : peft::kind_registry().names()) {
     components.push_back(component(kind));
     if (!peft::kind_registry().get(kind).uses.router) continue;
-    for (const RouterInput input : {RouterInput::Block, RouterInput::Sentence}) {
-      components.push_back(component(kind));
-      components.back().router_input = input;
-    }
-    if (!has_top_k) continue;
-    components.push_back(component(kind));
-    components.back().top_k = 2;
+    for (const RouterInput input : {RouterInput::Site, RouterInput::Block, RouterInput::Sentence})
+      for (const int64_t top_k : {0, 2}) {
+        if ((input == RouterInput::Site && top_k == 0) || (top_k > 0 && !has_top_k)) continue;
+        components.push_back(component(kind));
+        components.back().router_input = input;
+        components.back().top_k = top_k;
+      }
   }
   return components;
 }
