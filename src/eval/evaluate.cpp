@@ -9,7 +9,8 @@
 #include "eval/metrics/exact_match.h"
 #include "eval/prompt.h"
 #include "eval/scoring.h"
-#include "eval/statistics.h"
+#include "eval/statistics/intervals.h"
+#include "eval/statistics/template_medians.h"
 #include "generate/generate.h"
 
 namespace flanmoe::eval {

@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "base/json.h"
-#include "eval/statistics.h"
+#include "eval/statistics/intervals.h"
+#include "eval/statistics/paired_bootstrap.h"
+#include "eval/statistics/template_medians.h"
 
 namespace flanmoe::study {
 namespace {

@@ -7,7 +7,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "eval/evaluate.h"
-#include "eval/statistics.h"
+#include "eval/statistics/intervals.h"
+#include "eval/statistics/paired_bootstrap.h"
+#include "eval/statistics/template_medians.h"
 
 namespace flanmoe::study {
 namespace {

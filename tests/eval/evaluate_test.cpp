@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "eval/scoring.h"
-#include "eval/statistics.h"
+#include "eval/statistics/intervals.h"
 #include "support/expect_error.h"
 
 namespace flanmoe::eval {

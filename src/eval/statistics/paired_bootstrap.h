@@ -1,0 +1,59 @@
+// What two models differ by on the same examples, resampled: over examples inside every task, and,
+// where the models were trained several times, over their seeds too.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "eval/statistics/intervals.h"
+
+namespace flanmoe::eval {
+
+struct PairedDifference {
+  double difference;
+  Interval ci95;
+};
+
+// Paired bootstrap over examples of mean(a) - mean(b), percentile interval, keyed by seed. a and b
+// hold a score per example, same length. Throws InvalidArgument where that is not so.
+PairedDifference paired_bootstrap(const std::vector<double>& a, const std::vector<double>& b,
+                                  uint64_t seed, int64_t num_resamples = 10000);
+// As above for the mean over tasks of the differences: examples are resampled inside each task.
+PairedDifference paired_bootstrap_over_tasks(const std::vector<std::vector<double>>& a,
+                                             const std::vector<std::vector<double>>& b,
+                                             uint64_t seed, int64_t num_resamples = 10000);
+
+// [task][seed][example]. All tasks have the same seeds.
+using SeededScores = std::vector<std::vector<std::vector<double>>>;
+
+// Values by task, and the same resampled. A mean over some of the tasks is resampled as the mean of
+// their values in each resample.
+struct ResampledTasks {
+  std::vector<double> values;                  // by task
+  std::vector<std::vector<double>> resampled;  // [task][resample]
+
+  double mean(const std::vector<size_t>& tasks) const;
+  std::vector<double> resampled_mean(const std::vector<size_t>& tasks) const;
+};
+
+// The hierarchical bootstrap: seeds are resampled, the same for all tasks since a seed is one
+// trained model, then examples inside every task. Where all seeds of a task have as many examples
+// these are taken to be the same ones in the same order and drawn together (crossed, as Owen, The
+// pigeonhole bootstrap, 2007: drawn seed by seed they would pass for as many times more examples);
+// else every drawn seed draws its own (nested). With one seed it is the bootstrap over examples.
+// Throws InvalidArgument for no tasks, seeds or examples, and scores that are not finite.
+ResampledTasks hierarchical_bootstrap(const SeededScores& scores, uint64_t seed,
+                                      int64_t num_resamples = 10000);
+// Of a - b. Examples are paired, so they must be the same on both sides; seeds are paired in their
+// order where both sides have as many, else each side draws its own (and all must have the same
+// examples). Throws InvalidArgument where that cannot be.
+ResampledTasks hierarchical_bootstrap_of_difference(const SeededScores& a, const SeededScores& b,
+                                                    uint64_t seed, int64_t num_resamples = 10000);
+
+// Two-sided p-value of "the difference is zero": twice the share of resampled differences beyond
+// zero, on the side where fewer are, as (1 + count) / (1 + n); 1 at most. Below 0.05 where the
+// percentile interval leaves out zero.
+double bootstrap_p_value(const std::vector<double>& resampled);
+
+}  // namespace flanmoe::eval
