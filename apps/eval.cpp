@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "common.h"
+#include "compare_evaluations.h"
 #include "eval/evaluate.h"
 #include "model_options.h"
 #include "verbs.h"
@@ -16,9 +17,11 @@ Verb add_eval(Options options) {
     std::string suite, data, out;
     int64_t num_examples = 100;
     eval::Config config;
+    CompareEvaluations comparison;
   };
   auto state = std::make_shared<State>();
   state->model.add_to(options);
+  state->comparison.add_to(options);
   options.option(
       "suite", state->suite,
       "builtin:seen, builtin:unseen-templates, builtin:held-out, builtin:easy-seen, ..., "
@@ -32,8 +35,14 @@ Verb add_eval(Options options) {
       "Example:\n  flanmoe eval runs/quickstart/stages/moe/model --suite builtin:easy-held-out "
       "--out "
       "held-out.json\n"
-      "  flanmoe eval flan-t5-small --data eval/arc.jsonl.gz --num-shots 2 --json");
+      "  flanmoe eval flan-t5-small --data eval/arc.jsonl.gz --num-shots 2 --json\n"
+      "  flanmoe eval --compare moe.json dense.json");
   return [state] {
+    if (state->comparison.is_given())
+      return state->comparison.run(static_cast<uint64_t>(state->config.seed), state->common.is_json,
+                                   state->out);
+    if (state->model.model.empty())
+      fail(ErrorCode::InvalidArgument, "[eval] expected MODEL, or --compare A.json B.json");
     state->common.apply();
     if (state->suite.empty() && state->data.empty())
       fail(ErrorCode::InvalidArgument, "[eval] expected --suite NAME or --data FILE|DIR");
