@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "eval/metrics/mean_metric.h"
+
 namespace flanmoe::eval {
 namespace {
 
@@ -10,6 +12,10 @@ bool is_space(char c) {
 }
 char to_lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+double is_equal(const std::string& answer, const std::string& reference) {
+  return normalise_answer(answer) == normalise_answer(reference) ? 1.0 : 0.0;
 }
 
 }  // namespace
@@ -32,6 +38,10 @@ bool is_exact_match(const std::string& answer, const data::Example& example) {
   return std::any_of(
       example.references.begin(), example.references.end(),
       [&](const std::string& reference) { return normalised == normalise_answer(reference); });
+}
+
+std::unique_ptr<Metric> make_exact_match() {
+  return make_mean_metric(is_equal);
 }
 
 }  // namespace flanmoe::eval
