@@ -1,0 +1,24 @@
+// What an extraction rule is made of.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace flanmoe::eval {
+
+// What a rule finds in a text, without white space at its ends; none where it finds nothing. Texts
+// are sequences of code points.
+using Extract = std::optional<std::u32string> (*)(const std::u32string& text,
+                                                  const std::u32string& argument);
+
+struct RuleKind {
+  std::string argument, help;  // as in ExtractionRule
+  Extract extract;
+};
+
+std::u32string_view trim(std::u32string_view text);
+// Lower case, code point by code point: the length stays.
+std::u32string fold_case(std::u32string_view text);
+
+}  // namespace flanmoe::eval
