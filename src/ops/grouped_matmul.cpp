@@ -45,7 +45,8 @@ void check(const at::Tensor& x, const at::Tensor& weight, const std::vector<int6
 enum class Wanted { Output, Input, Weight };
 
 void multiply_experts(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& y,
-                      const std::vector<int64_t>& offsets, Wanted wanted) {
+                      const std::vector<int64_t>& offsets, Wanted wanted,
+                      bool has_gradient = true) {
   if (x.is_cuda()) {
     for_experts(offsets, [&](int64_t e, int64_t begin, int64_t count) {
       at::Tensor x_rows = x.narrow(0, begin, count), y_rows = y.narrow(0, begin, count),
@@ -60,7 +61,7 @@ void multiply_experts(const at::Tensor& x, const at::Tensor& weight, const at::T
       "grouped_matmul", x,
       [&]<class T>(T) {
         const int64_t in = x.size(1), out = y.size(1);
-        std::vector<cpu::Gemm<T>> products;
+        std::vector<cpu::Gemm<T>> products, small;
         for_experts(offsets, [&](int64_t e, int64_t begin, int64_t count) {
           T *const x_rows = data<T>(x) + begin * in, *const y_rows = data<T>(y) + begin * out,
                    *const matrix = data<T>(weight) + e * in * out;
@@ -71,9 +72,12 @@ void multiply_experts(const at::Tensor& x, const at::Tensor& weight, const at::T
             product = {count, in, out, y_rows, out, false, matrix, in, false, x_rows, in};
           if (wanted == Wanted::Weight)
             product = {out, in, count, y_rows, out, true, x_rows, in, false, matrix, in};
-          products.push_back(product);
+          // decoding: packing would cost more than the product
+          const bool is_small = !has_gradient && wanted == Wanted::Output && count < kFewRows;
+          (is_small ? small : products).push_back(product);
         });
         multiply_all(products);
+        multiply_few_rows(small);
       },
       2 * static_cast<double>(x.numel()) * static_cast<double>(y.size(1)));
 }
@@ -87,7 +91,7 @@ at::Tensor grouped_matmul(const at::Tensor& x_AI, const WeightView& weight_EOI,
   const c10::AutoGradMode off(false);
   const at::Tensor x = x_AI.detach().contiguous(), weight = weight_EOI.values.detach().contiguous();
   const at::Tensor y = at::empty({x.size(0), weight.size(1)}, x.options());
-  multiply_experts(x, weight, y, expert_offsets, Wanted::Output);
+  multiply_experts(x, weight, y, expert_offsets, Wanted::Output, records);
   if (!records) return y;
   const c10::AutoGradMode on(true);
   // each is kept for the gradient of the other only: frozen experts keep no activations

@@ -33,9 +33,6 @@ int64_t divide_up(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// Packing costs as much as some 20 rows.
-constexpr int64_t kFewRows = 24;
-
 template <class T>
 cpu::Gemm<T> make_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
   const auto is_transposed = [](const at::Tensor& x) { return x.stride(1) != 1 && x.size(1) > 1; };
@@ -56,6 +53,16 @@ void multiply(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
   if (c.numel() == 0) return;
   if (a.is_cpu() && c.size(0) >= kFewRows && prefers_own_product(c.scalar_type()))
     return multiply_own(a, b, c);
+  if (a.is_cpu() && c.size(0) < kFewRows && prefers_own_product(c.scalar_type()) &&
+      (a.stride(1) == 1 || a.size(1) <= 1) && b.stride(0) == 1)
+    return visit_dtype(
+        "multiply", c,
+        [&]<class T>(T) {
+          // of one row or column the strides may say either
+          multiply_few_rows<T>({{c.size(0), c.size(1), a.size(1), data<T>(a), a.stride(0), false,
+                                 data<T>(b), b.stride(1), true, data<T>(c), c.size(1)}});
+        },
+        2 * static_cast<double>(c.numel()) * static_cast<double>(a.size(1)));
   at::Tensor result = c;
   at::mm_out(result, a, b);
 }
@@ -144,6 +151,35 @@ void multiply_all(const std::vector<cpu::Gemm<T>>& products) {
   });
 }
 
+template <class T>
+void multiply_few_rows(const std::vector<cpu::Gemm<T>>& products) {
+  constexpr int64_t kPieceWeights = 1 << 16;  // worth a thread's while
+  std::vector<cpu::Gemm<T>> pieces;
+  for (const cpu::Gemm<T>& product : products) {
+    if (product.rows == 0) continue;
+    // equal ones, as many as threads or a multiple, in whole blocks of columns
+    const int64_t threads = at::get_num_threads(),
+                  rounds = divide_up(product.columns * product.inner, kPieceWeights * threads),
+                  step =
+                      divide_up(divide_up(product.columns, std::max<int64_t>(1, rounds) * threads),
+                                12) *
+                      12;
+    for (int64_t column = 0; column < product.columns; column += step) {
+      cpu::Gemm<T> piece = product;
+      piece.columns = std::min(step, product.columns - column);
+      piece.b += column * product.b_stride;
+      piece.c += column;
+      pieces.push_back(piece);
+    }
+  }
+  const cpu::GemmKernels<T>& kernels = cpu::gemm_kernels<T>();
+  for_pieces(static_cast<int64_t>(pieces.size()),
+             [&](int64_t i) { kernels.dot_products(pieces[static_cast<size_t>(i)]); });
+}
+
+template void multiply_few_rows(const std::vector<cpu::Gemm<float>>&);
+template void multiply_few_rows(const std::vector<cpu::Gemm<double>>&);
+template void multiply_few_rows(const std::vector<cpu::Gemm<Bf16>>&);
 template void multiply_all(const std::vector<cpu::Gemm<float>>&);
 template void multiply_all(const std::vector<cpu::Gemm<double>>&);
 template void multiply_all(const std::vector<cpu::Gemm<Bf16>>&);

@@ -150,6 +150,48 @@ TYPED_TEST(Products, DoNotHangOnWhatStandsBeside) {
   }
 }
 
+TYPED_TEST(Products, OfFewRowsAreDotProductsInEveryInstructionSet) {
+  using T = TypeParam;
+  for (const char* set : {"generic", "avx2", "avx512", "avx512bf16"}) {
+    const cpu::Tables<T>* tables = cpu::find_kernels<T>(set);
+    if (!tables) continue;
+    SCOPED_TRACE(set);
+    for (const Sizes& sizes : kSizes)
+      for (const int64_t gap : {0, 3}) {
+        Problem<T> problem(sizes, false, true, gap);
+        const std::vector<T> before = problem.c;
+        tables->gemm.dot_products(problem.product);
+        problem.expect_right();
+        for (int64_t i = 0; i < sizes.rows; ++i)
+          for (int64_t j = sizes.columns; j < problem.c_stride; ++j)
+            EXPECT_EQ(to_double(problem.c[static_cast<size_t>(i * problem.c_stride + j)]),
+                      to_double(before[static_cast<size_t>(i * problem.c_stride + j)]));
+      }
+  }
+}
+
+TYPED_TEST(Products, OfFewRowsDoNotHangOnWhatStandsBeside) {
+  using T = TypeParam;
+  Problem<T> whole({23, 1500, 90}, false, true, 0);
+  multiply_few_rows<T>({whole.product});
+  whole.expect_right();
+  for (const auto& [row, num_rows, column, num_columns] :
+       {std::array<int64_t, 4>{0, 1, 0, 1500}, {22, 1, 7, 40}, {3, 15, 64, 2}}) {
+    Problem<T> part({23, 1500, 90}, false, true, 0);
+    cpu::Gemm<T> product = part.product;
+    product.rows = num_rows;
+    product.columns = num_columns;
+    product.a += row * part.a_stride;
+    product.b += column * part.b_stride;
+    product.c += row * part.c_stride + column;
+    multiply_few_rows<T>({product});
+    for (int64_t i = row; i < row + num_rows; ++i)
+      for (int64_t j = column; j < column + num_columns; ++j)
+        EXPECT_EQ(to_double(part.c[static_cast<size_t>(i * part.c_stride + j)]),
+                  to_double(whole.c[static_cast<size_t>(i * whole.c_stride + j)]));
+  }
+}
+
 TYPED_TEST(Products, OfAnySizeAreCutAndDoneAll) {
   using T = TypeParam;
   std::vector<Problem<T>> problems;

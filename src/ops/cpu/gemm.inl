@@ -111,3 +111,65 @@ void gemm(const Gemm<T>& g, Accumulator<T>* scratch) {
   if constexpr (!is_direct)
     if (!is_one_pass) store_sums(0, g.rows);
 }
+
+// kRows x kColumns elements of c, each the dot product of a row of a and a row of b.
+template <class T, int kRows, int kColumns>
+inline void dot_block(const Gemm<T>& g, int64_t row, int64_t column) {
+  using A = Accumulator<T>;
+  constexpr int64_t kStep = kWidth<A> * kPair<T>;
+  const T* a = g.a + row * g.a_stride;
+  const T* b = g.b + column * g.b_stride;
+  Vector<A> sums[kRows][kColumns] = {};
+  int64_t p = 0;
+  if constexpr (sizeof(T) * kPair<T> == sizeof(A)) {
+    const auto words = [](const T* x) { return load_vector(reinterpret_cast<const A*>(x)); };
+    for (; p + kStep <= g.inner; p += kStep) {
+      Vector<A> b_words[kColumns];
+#pragma GCC unroll 8
+      for (int j = 0; j < kColumns; ++j) {
+        b_words[j] = words(b + j * g.b_stride + p);
+        // b comes from memory once: fetched two blocks ahead, past what the processor foresees
+        __builtin_prefetch(b + (j + 2 * kColumns) * g.b_stride + p);
+      }
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) {
+        const Vector<A> a_words = words(a + i * g.a_stride + p);
+#pragma GCC unroll 8
+        for (int j = 0; j < kColumns; ++j)
+          sums[i][j] = multiply_add<T>(a_words, b_words[j], sums[i][j]);
+      }
+    }
+  }
+  for_vectors<A>(g.inner - p, [&](int64_t k, auto part) {
+    Vector<A> b_values[kColumns];
+    for (int j = 0; j < kColumns; ++j) b_values[j] = load(b + j * g.b_stride + p + k, part);
+    for (int i = 0; i < kRows; ++i) {
+      const Vector<A> a_values = load(a + i * g.a_stride + p + k, part);
+      for (int j = 0; j < kColumns; ++j) sums[i][j] = fma(a_values, b_values[j], sums[i][j]);
+    }
+  });
+  for (int i = 0; i < kRows; ++i)
+    for (int j = 0; j < kColumns; ++j)
+      narrow(sum_elements(sums[i][j]), g.c + (row + i) * g.c_stride + column + j);
+}
+
+// All rows of kColumns columns, kRows at a time, and what remains with fewer.
+template <class T, int kRows, int kColumns>
+inline void dot_columns(const Gemm<T>& g, int64_t row, int64_t column) {
+  for (; row + kRows <= g.rows; row += kRows) dot_block<T, kRows, kColumns>(g, row, column);
+  if constexpr (kRows > 1)
+    if (row < g.rows) dot_columns<T, kRows / 2, kColumns>(g, row, column);
+}
+
+template <class T>
+void dot_products(const Gemm<T>& g) {
+#if defined(__AVX512F__)
+  constexpr int kRows = 8, kColumns = 3;
+#else
+  constexpr int kRows = 4, kColumns = 2;
+#endif
+  int64_t column = 0;
+  for (; column + kColumns <= g.columns; column += kColumns)
+    dot_columns<T, kRows, kColumns>(g, 0, column);
+  for (; column < g.columns; ++column) dot_columns<T, kRows, 1>(g, 0, column);
+}

@@ -61,6 +61,10 @@ template <class T>
 struct GemmKernels {
   int64_t (*scratch_size)(const Gemm<T>& product);  // in accumulators
   void (*gemm)(const Gemm<T>& product, Accumulator<T>* scratch);
+  // For few rows, without packing; a lies as it is, b is transposed. Sums go over the inner
+  // dimension in parts of a vector's width: another order than gemm's, the same for any number of
+  // rows and columns.
+  void (*dot_products)(const Gemm<T>& product);
 };
 
 // What attention is made of. Runs in one thread: attention calls it from inside a parallel region.

@@ -60,7 +60,9 @@ constexpr Tables<T> make_tables() {
               .attention_softmax_backward = attention_softmax_backward<T>,
               .row_dot = row_dot<T>,
           },
-      .gemm = {.scratch_size = gemm_scratch_size<T>, .gemm = gemm<T>},
+      .gemm = {.scratch_size = gemm_scratch_size<T>,
+               .gemm = gemm<T>,
+               .dot_products = dot_products<T>},
       .merging =
           {
               .scratch_size = merging_scratch_size<T>,

@@ -299,7 +299,24 @@ inline Accumulator<T> dot(const T* x, const T* y, int64_t columns) {
 template <class T>
 void dot_all(const T* x, int64_t x_stride, const T* y, int64_t y_stride, Accumulator<T>* out,
              int64_t x_rows, int64_t y_rows, int64_t width) {
-  for (int64_t j = 0; j < y_rows; ++j)
+  using A = Accumulator<T>;
+  constexpr int kRows = 8;  // of y at once, so that no sum waits for another
+  int64_t j = 0;
+  for (; j + kRows <= y_rows; j += kRows)
+    for (int64_t i = 0; i < x_rows; ++i) {
+      const T* const x_row = x + i * x_stride;
+      const T* const y_row = y + j * y_stride;
+      Vector<A> sums[kRows] = {};
+      for_vectors<A>(width, [&](int64_t c, auto part) {
+        const Vector<A> x_values = load(x_row + c, part);
+#pragma GCC unroll 8
+        for (int k = 0; k < kRows; ++k)
+          sums[k] = fma(x_values, load(y_row + k * y_stride + c, part), sums[k]);
+      });
+#pragma GCC unroll 8
+      for (int k = 0; k < kRows; ++k) out[i * y_rows + j + k] = sum_elements(sums[k]);
+    }
+  for (; j < y_rows; ++j)
     for (int64_t i = 0; i < x_rows; ++i)
       out[i * y_rows + j] = dot(x + i * x_stride, y + j * y_stride, width);
 }

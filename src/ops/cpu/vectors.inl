@@ -210,7 +210,13 @@ inline VectorF fma(VectorF a, VectorF b, VectorF c) {
 #endif
 }
 inline VectorD fma(VectorD a, VectorD b, VectorD c) {
+#if defined(__AVX512F__)
+  return (VectorD)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__FMA__)
+  return (VectorD)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
   return a * b + c;
+#endif
 }
 
 // The larger one; a NaN in either wins in b only, so that max over a row keeps a NaN once the
