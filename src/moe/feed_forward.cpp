@@ -86,6 +86,7 @@ RouterInput FeedForward::make_router_input(const at::Tensor& router_input_ND,
   const nn::TokenLayout& tokens = *context.tokens;
   RouterInput input;
   input.is_training = context.is_training;
+  input.is_dropless = !context.is_training && !context.uses_capacity;
   input.is_causal = is_causal_;
   input.layer = site_;
   if (router_->is_learned())
@@ -93,7 +94,8 @@ RouterInput FeedForward::make_router_input(const at::Tensor& router_input_ND,
   else
     input.logits_TE =
         at::zeros({router_input_ND.size(0), config_.num_experts}, router_input_ND.options());
-  Groups groups = make_groups(config_, tokens, index_N);
+  Groups groups = input.is_dropless ? make_sequence_groups(tokens, index_N)
+                                    : make_groups(config_, tokens, index_N);
   input.group_of_token = std::move(groups.of_token);
   input.num_groups = groups.count;
 
@@ -118,7 +120,8 @@ nn::FeedForwardOutput FeedForward::forward(const at::Tensor& x_BLD,
                                            const nn::Context& context) const {
   const nn::TokenLayout& tokens = *context.tokens;
   const int64_t num_positions = tokens.num_rows * tokens.length;
-  const bool leaves_out = tokens.has_padding && config_.padding == PaddingRule::Excluded;
+  const bool leaves_out = tokens.has_padding && (config_.padding == PaddingRule::Excluded ||
+                                                 (!context.is_training && !context.uses_capacity));
   const at::Tensor index_N = leaves_out || !tokens.has_padding
                                  ? tokens.real_index_N
                                  : at::arange(num_positions, tokens.real_index_N.options());
@@ -139,7 +142,10 @@ nn::FeedForwardOutput FeedForward::forward(const at::Tensor& x_BLD,
   }
   const ops::Routing routing =
       router_->route(make_router_input(router_input_ND, index_N, token_keys_N, context));
-  if (context.routing_sink) context.routing_sink->record(prefix_, routing);
+  if (context.routing_sink) {
+    context.routing_sink->record(prefix_, routing);
+    context.routing_sink->record_rows(prefix_, routing, index_N, tokens);
+  }
 
   const at::Tensor token_keys_A =
       context.is_training ? at::index_select(token_keys_N, 0, routing.token_index_A) : at::Tensor();

@@ -13,5 +13,7 @@ struct Groups {
 
 // Of the tokens at `index_N` (int64, rising, into the flattened rows), by Config::group.
 Groups make_groups(const Config& config, const nn::TokenLayout& tokens, const at::Tensor& index_N);
+// The same where a group is a segment, whatever the config says.
+Groups make_sequence_groups(const nn::TokenLayout& tokens, const at::Tensor& index_N);
 
 }  // namespace flanmoe::moe

@@ -20,8 +20,9 @@ struct RouterInput {
   at::Tensor logits_TE;  // fp32 or fp64; of a router that is not learned only its size, type and
                          // device count
   bool is_training = false;
-  bool is_causal = false;  // the tokens are a decoder's: outside of training none may look at
-                           // later ones
+  bool is_dropless = false;  // no capacity, whatever the config says (where tokens choose)
+  bool is_causal = false;    // the tokens are a decoder's: outside of training none may look at
+                             // later ones
   std::vector<int64_t> group_of_token;  // [T], from 0; empty: one group
   int64_t num_groups = 1;
   // For routers that draw or hash. In training the keys are those of the tokens' noise, folded with

@@ -84,7 +84,8 @@ void place(ops::Routing& routing, const RouterInput& input, const Config& config
 
   std::vector<int64_t> capacity;
   for (int64_t size : count_group_sizes(input)) {
-    capacity.push_back(compute_capacity(config, k, size, input.is_training));
+    capacity.push_back(input.is_dropless ? 0
+                                         : compute_capacity(config, k, size, input.is_training));
     routing.capacity = std::max(routing.capacity, capacity.back());
   }
   ops::SlotAssignment slots =

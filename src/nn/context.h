@@ -50,6 +50,10 @@ class RoutingSink {
  public:
   virtual ~RoutingSink() = default;
   virtual void record(const std::string& layer, const ops::Routing& routing) = 0;
+  // The same with whose the routed tokens are: `index_N` int64 [N], flattened index of every routed
+  // token in `tokens`.
+  virtual void record_rows(const std::string& /*layer*/, const ops::Routing& /*routing*/,
+                           const at::Tensor& /*index_N*/, const TokenLayout& /*tokens*/) {}
   // Weights of a merging router of an adapter at `site` ("decoder.block.5.layer.2.DenseReluDense.
   // act"): [B, L, experts], or [B, L, heads, experts], of the tokens of `tokens`, padding included;
   // fp32 (fp64), what top-k leaves out is 0. Inside experts the assignments are one row of tokens.
@@ -109,7 +113,11 @@ struct Context {
                                    // ones. Not for packed rows
   bool recomputes_blocks = false;  // a block keeps its input alone for the backward pass, which
                                    // computes the rest anew (ops::recompute)
-  KvCache* cache = nullptr;        // none: the whole sequence at once
+  // Outside of training: experts drop what is above the capacity of the model's config. False:
+  // every request is served, what competes for experts are the tokens of one sequence alone, and
+  // padding is not routed, so that an example's values do not depend on its batch.
+  bool uses_capacity = true;
+  KvCache* cache = nullptr;  // none: the whole sequence at once
   RoutingSink* routing_sink = nullptr;
   ActivationSink* activation_sink = nullptr;
   // The adapter of every row by its number in the model, -1 for the base alone; none: all rows use
