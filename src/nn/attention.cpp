@@ -2,6 +2,7 @@
 
 #include <ATen/ops/clamp_min.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
 
 #include "base/error.h"
 #include "ops/transformer.h"
@@ -43,9 +44,49 @@ at::Tensor Attention::attend(const at::Tensor& q, const at::Tensor& k, const at:
     dropout = ops::AttentionDropout{
         rate,
         {context.noise_key(RandomPurpose::Dropout, site_).state(), context.tokens->token_keys_BL}};
-  at::Tensor output = ops::attention(q, k, v, bias_HQK, mask, dropout);
-  return o_.forward(output.reshape({q.size(0), q.size(1), config_.num_heads * config_.d_kv}),
-                    context, nullptr, block_input);
+  return project_output(ops::attention(q, k, v, bias_HQK, mask, dropout), block_input, context);
+}
+
+at::Tensor Attention::project_output(const at::Tensor& output, const at::Tensor& block_input,
+                                     const Context& context) const {
+  return o_.forward(
+      output.reshape({block_input.size(0), block_input.size(1), config_.num_heads * config_.d_kv}),
+      context, nullptr, block_input);
+}
+
+at::Tensor Attention::attend_cached(const at::Tensor& q, const at::Tensor& bias_HQK, int64_t start,
+                                    int64_t length, const KvCache::Layer& cache,
+                                    const at::Tensor& block_input, const Context& context) const {
+  ops::AttentionMask mask;
+  mask.is_causal = true;
+  mask.query_offset = start;
+  if (context.cache->segment_ids_BK.defined()) {
+    mask.query_segment_ids_BQ = context.tokens->segment_ids_BL;
+    mask.key_segment_ids_BK = context.cache->segment_ids_BK.narrow(1, 0, start + length);
+  }
+  return project_output(
+      ops::attention(q, cache.self_key_BKHd.narrow(1, 0, start + length),
+                     cache.self_value_BKHd.narrow(1, 0, start + length), bias_HQK, mask),
+      block_input, context);
+}
+
+// Rows that look at one memory row are queries of one row here, for which its keys are packed once.
+// What padding would be gets values that nobody reads.
+at::Tensor Attention::attend_shared(const at::Tensor& q, const KvCache::Layer& cache,
+                                    const at::Tensor& block_input, const Context& context) const {
+  const int64_t num_rows = cache.cross_key_BKHd.size(0);
+  FLANMOE_ASSERT(num_rows > 0 && q.size(0) % num_rows == 0);
+  const at::Tensor queries =
+      q.contiguous().view({num_rows, q.size(0) / num_rows * q.size(1), q.size(2), q.size(3)});
+  ops::AttentionMask mask;
+  if (context.memory_tokens->has_padding) {
+    mask.query_segment_ids_BQ =
+        at::ones({num_rows, queries.size(1)}, context.memory_tokens->segment_ids_BL.options());
+    mask.key_segment_ids_BK = context.memory_tokens->segment_ids_BL;
+  }
+  return project_output(
+      ops::attention(queries, cache.cross_key_BKHd, cache.cross_value_BKHd, {}, mask), block_input,
+      context);
 }
 
 at::Tensor Attention::forward_self(const at::Tensor& x_BQD, const at::Tensor& bias_HQK,
@@ -65,14 +106,14 @@ at::Tensor Attention::forward_self(const at::Tensor& x_BQD, const at::Tensor& bi
   }
   cache->self_key_BKHd.narrow(1, start, length).copy_(k);
   cache->self_value_BKHd.narrow(1, start, length).copy_(v);
-  return attend(q, cache->self_key_BKHd.narrow(1, 0, start + length),
-                cache->self_value_BKHd.narrow(1, 0, start + length), bias_HQK, nullptr, is_causal,
-                start, x_BQD, context);
+  return attend_cached(q, bias_HQK, start, length, *cache, x_BQD, context);
 }
 
 at::Tensor Attention::forward_cross(const at::Tensor& x_BQD, const at::Tensor& memory_BKD,
                                     const Context& context, KvCache::Layer* cache) const {
   const at::Tensor q = split_heads(q_.forward(x_BQD, context));
+  if (cache && cache->cross_key_BKHd.defined() && cache->cross_key_BKHd.size(0) != q.size(0))
+    return attend_shared(q, *cache, x_BQD, context);
   if (cache && cache->cross_key_BKHd.defined())
     return attend(q, cache->cross_key_BKHd, cache->cross_value_BKHd, {}, context.memory_tokens,
                   false, 0, x_BQD, context);

@@ -28,7 +28,8 @@ class Attention {
   at::Tensor forward_self(const at::Tensor& x_BQD, const at::Tensor& bias_HQK, bool is_causal,
                           const Context& context, KvCache::Layer* cache) const;
   // Attention from x_BQD to the encoder's memory_BKD (segments of context.memory_tokens); with a
-  // cache layer keys and values are computed once and kept.
+  // cache layer keys and values are computed once and kept. Kept ones may have fewer rows than x:
+  // row r then looks at memory row r / (rows / memory rows), and context.memory_tokens are theirs.
   at::Tensor forward_cross(const at::Tensor& x_BQD, const at::Tensor& memory_BKD,
                            const Context& context, KvCache::Layer* cache) const;
 
@@ -41,6 +42,13 @@ class Attention {
                     const at::Tensor& bias_HQK, const TokenLayout* keys, bool is_causal,
                     int64_t query_offset, const at::Tensor& block_input,
                     const Context& context) const;
+  at::Tensor attend_cached(const at::Tensor& q, const at::Tensor& bias_HQK, int64_t start,
+                           int64_t length, const KvCache::Layer& cache,
+                           const at::Tensor& block_input, const Context& context) const;
+  at::Tensor attend_shared(const at::Tensor& q, const KvCache::Layer& cache,
+                           const at::Tensor& block_input, const Context& context) const;
+  at::Tensor project_output(const at::Tensor& output, const at::Tensor& block_input,
+                            const Context& context) const;
 
   AttentionConfig config_;
   std::string name_;
