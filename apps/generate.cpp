@@ -76,9 +76,9 @@ Verb add_generate(Options options) {
         continue;
       }
       Json line = to_json(hypotheses.front());
-      if (state->config.num_return > 1) {
-        line["beams"] = Json::array();
-        for (const auto& hypothesis : hypotheses) line["beams"].push_back(to_json(hypothesis));
+      if (hypotheses.size() > 1) {
+        Json& all = line[state->config.do_sample ? "samples" : "beams"] = Json::array();
+        for (const auto& hypothesis : hypotheses) all.push_back(to_json(hypothesis));
       }
       print(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
     }

@@ -37,7 +37,8 @@ Json bench_generate(const BenchSettings& settings) {
   for (int64_t i = 0; i <= settings.repeats; ++i) {
     std::vector<double> steps;
     const double all_s = seconds_of([&] {
-      generate::Decoder decoder(model, rows, settings.new_tokens, dtype);
+      generate::Decoder decoder(model, rows,
+                                {.max_length = settings.new_tokens, .compute_dtype = dtype});
       std::vector<int64_t> next(prompts.size(), model.config().decoder_start_token_id);
       for (int64_t step = 0; step < settings.new_tokens; ++step)
         steps.push_back(seconds_of([&] {

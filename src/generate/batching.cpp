@@ -58,15 +58,18 @@ at::Tensor to_tensor(const std::vector<int64_t>& values, at::IntArrayRef shape,
 }
 
 PaddedRows pad_rows(const TokenRows& rows, int64_t pad_id, const std::vector<uint64_t>& row_keys,
-                    const at::Device& device) {
+                    const at::Device& device, const std::vector<int64_t>& first_position) {
   size_t longest = 0;
   bool has_padding = false;
   for (const auto* row : rows) longest = std::max(longest, row->size());
-  std::vector<int64_t> ids(rows.size() * longest, pad_id), segment_ids(rows.size() * longest, 0);
+  std::vector<int64_t> ids(rows.size() * longest, pad_id), segment_ids(rows.size() * longest, 0),
+      positions;
   for (size_t r = 0; r < rows.size(); ++r) {
-    std::copy(rows[r]->begin(), rows[r]->end(), ids.begin() + static_cast<ptrdiff_t>(r * longest));
-    std::fill_n(segment_ids.begin() + static_cast<ptrdiff_t>(r * longest), rows[r]->size(),
-                int64_t{1});
+    const auto begin = static_cast<ptrdiff_t>(r * longest);
+    std::copy(rows[r]->begin(), rows[r]->end(), ids.begin() + begin);
+    std::fill_n(segment_ids.begin() + begin, rows[r]->size(), int64_t{1});
+    for (size_t i = 0; !first_position.empty() && i < longest; ++i)
+      positions.push_back(first_position[r] + static_cast<int64_t>(i));
     has_padding |= rows[r]->size() < longest;
   }
   const auto num_rows = static_cast<int64_t>(rows.size()), length = static_cast<int64_t>(longest);
@@ -74,8 +77,39 @@ PaddedRows pad_rows(const TokenRows& rows, int64_t pad_id, const std::vector<uin
   padded.ids_BL = to_tensor(ids, {num_rows, length}, device);
   padded.layout = nn::make_layout(
       num_rows, length,
-      has_padding ? to_tensor(segment_ids, {num_rows, length}, device) : at::Tensor(), {}, row_keys,
-      device);
+      has_padding ? to_tensor(segment_ids, {num_rows, length}, device) : at::Tensor(),
+      first_position.empty() ? at::Tensor() : to_tensor(positions, {num_rows, length}, device),
+      row_keys, device);
+  return padded;
+}
+
+PaddedRows pad_rows_on_the_left(const TokenRows& rows, int64_t pad_id,
+                                const std::vector<uint64_t>& row_keys, int64_t num_more,
+                                const at::Device& device) {
+  size_t longest = 0;
+  for (const auto* row : rows) longest = std::max(longest, row->size());
+  std::vector<int64_t> ids, segment_ids, positions, key_segment_ids;
+  bool has_padding = false;
+  for (const auto* row : rows) {
+    const size_t missing = longest - row->size();
+    has_padding |= missing > 0;
+    for (size_t i = 0; i < longest; ++i) {
+      const bool is_real = i >= missing;
+      ids.push_back(is_real ? (*row)[i - missing] : pad_id);
+      segment_ids.push_back(is_real ? 1 : 0);
+      positions.push_back(is_real ? static_cast<int64_t>(i - missing) : 0);
+      key_segment_ids.push_back(segment_ids.back());
+    }
+    key_segment_ids.insert(key_segment_ids.end(), static_cast<size_t>(num_more), 1);
+  }
+  const auto num_rows = static_cast<int64_t>(rows.size()), length = static_cast<int64_t>(longest);
+  PaddedRows padded;
+  padded.ids_BL = to_tensor(ids, {num_rows, length}, device);
+  padded.layout = nn::make_layout(
+      num_rows, length,
+      has_padding ? to_tensor(segment_ids, {num_rows, length}, device) : at::Tensor(),
+      to_tensor(positions, {num_rows, length}, device), row_keys, device);
+  padded.key_segment_ids_BK = to_tensor(key_segment_ids, {num_rows, length + num_more}, device);
   return padded;
 }
 

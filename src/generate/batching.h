@@ -28,11 +28,19 @@ void check_rows(const std::vector<std::vector<int32_t>>& rows, int64_t vocab_siz
                 const std::string& who, const std::string& what);
 
 struct PaddedRows {
-  at::Tensor ids_BL;  // int64, pad_id behind the end of a row
+  at::Tensor ids_BL;  // int64, pad_id where there is no token
   nn::TokenLayout layout;
+  at::Tensor key_segment_ids_BK;  // of pad_rows_on_the_left()
 };
+// Padding behind the rows, which may be empty if others are not. `first_position` of every row;
+// none: 0.
 PaddedRows pad_rows(const TokenRows& rows, int64_t pad_id, const std::vector<uint64_t>& row_keys,
-                    const at::Device& device);
+                    const at::Device& device, const std::vector<int64_t>& first_position = {});
+// Padding before the rows, so that all end at one position. key_segment_ids_BK as nn::KvCache has
+// them, for `num_more` tokens behind the end.
+PaddedRows pad_rows_on_the_left(const TokenRows& rows, int64_t pad_id,
+                                const std::vector<uint64_t>& row_keys, int64_t num_more,
+                                const at::Device& device);
 
 // The row with its adapter's virtual tokens before it (model::prepend_virtual_tokens). `adapter` by
 // its number, -1 for none.

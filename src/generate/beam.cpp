@@ -125,7 +125,11 @@ std::vector<std::vector<Hypothesis>> search_beams(const model::Model& model,
          "[generate] num_beams is {}, expected at most half of the {} tokens of the vocabulary",
          config.num_beams, model.config().vocab_size);
   const at::NoGradGuard no_grad;
-  Decoder decoder(model, prompts, config.max_new_tokens, compute_dtype, adapter_of_prompt);
+  Decoder decoder(model, prompts,
+                  {.max_length = config.max_new_tokens,
+                   .compute_dtype = compute_dtype,
+                   .uses_capacity = config.uses_capacity},
+                  adapter_of_prompt);
   std::vector<std::vector<Hypothesis>> result(prompts.size());
   std::vector<Search> searches(prompts.size());
   for (size_t i = 0; i < prompts.size(); ++i) {

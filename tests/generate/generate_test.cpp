@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "generate/decoder.h"
 #include "generate/search.h"
@@ -61,7 +62,7 @@ TEST(Decoder, GivesTheLogitsOfAWholePass) {
   for (const model::ModelConfig& config : {tiny_config(), tiny_sparse_config()}) {
     const model::Model model(config, 3);
     const auto prompts = random_prompts(config);
-    Decoder decoder(model, to_rows(prompts), 5, at::kFloat);
+    Decoder decoder(model, to_rows(prompts), {.max_length = 5});
     std::vector<std::vector<int64_t>> tokens(prompts.size());
     std::vector<int64_t> next(prompts.size(), 0);
     for (int64_t step = 0; step < 5; ++step) {
@@ -82,7 +83,7 @@ TEST(Decoder, RearrangesDropsAndRepeatsRows) {
   const model::ModelConfig config = tiny_config();
   const model::Model model(config, 3);
   const auto prompts = random_prompts(config);
-  Decoder decoder(model, to_rows(prompts), 4, at::kFloat);
+  Decoder decoder(model, to_rows(prompts), {.max_length = 4});
   decoder.step(std::vector<int64_t>(prompts.size(), 0));
   decoder.step({10, 11, 12, 13, 14, 15});
   decoder.select_rows({5, 2, 2});
@@ -214,7 +215,7 @@ TEST(Generate, OneBeamIsGreedy) {
     const auto prompts = random_prompts(config);
     Config options;
     options.max_new_tokens = 8;
-    const auto greedy = search_greedily(model, to_rows(prompts), options, at::kFloat);
+    const auto greedy = search_rows(model, to_rows(prompts), options, at::kFloat, 8);
     const auto beam = search_beams(model, to_rows(prompts), options, at::kFloat);
     for (size_t i = 0; i < prompts.size(); ++i) {
       EXPECT_EQ(greedy[i].at(0).token_ids, beam[i].at(0).token_ids);
@@ -240,6 +241,142 @@ TEST(Generate, DoesNotDependOnTheBatch) {
       }
     }
   }
+}
+
+// Rows that are done make room for waiting prompts, again and again.
+TEST(Generate, RefilledRowsGiveWhatPromptsGiveAlone) {
+  model::ModelConfig config = tiny_config(), sparse = tiny_sparse_config();
+  config.vocab_size = sparse.vocab_size = 9;  // </s> comes often
+  for (const model::ModelConfig& one : {config, sparse})
+    for (uint64_t seed = 0; seed < 3; ++seed) {
+      const model::Model model(one, seed);
+      std::vector<std::vector<int32_t>> prompts;
+      for (size_t i = 0; i < 23; ++i) prompts.push_back(random_row(one, 1 + (23 - i) / 2, i));
+      Config options;
+      options.max_new_tokens = 7;
+      std::vector<Hypothesis> want;
+      for (const auto& prompt : prompts) want.push_back(plain_greedy(model, prompt, 7));
+      for (const int64_t max_rows : {1, 2, 3, 5, 8, 23}) {
+        int64_t num_done = 0;
+        const auto got = search_rows(model, to_rows(prompts), options, at::kFloat, max_rows, {},
+                                     [&](int64_t count) { num_done += count; });
+        EXPECT_EQ(num_done, 23);
+        for (size_t i = 0; i < prompts.size(); ++i) {
+          EXPECT_EQ(got[i].at(0).token_ids, want[i].token_ids)
+              << "seed " << seed << ", prompt " << i << ", rows " << max_rows;
+          EXPECT_NEAR(got[i][0].log_likelihood, want[i].log_likelihood, 1e-4);
+        }
+      }
+    }
+}
+
+TEST(Decoder, PutsRowsInTheMiddleAndForgetsOldOnes) {
+  const model::ModelConfig config = tiny_config();
+  const model::Model model(config, 3);
+  const auto prompts = random_prompts(config);
+  Decoder decoder(model, {&prompts[2], &prompts[0]}, {.max_length = 4, .num_spare = 3});
+  std::vector<std::vector<int64_t>> tokens(2);
+  std::vector<const std::vector<int32_t>*> prompt_of_row = {&prompts[2], &prompts[0]};
+  std::vector<int64_t> next = {0, 0};
+  for (int64_t step = 0; step < 20; ++step) {
+    const at::Tensor logits = decoder.step(next);
+    for (size_t row = 0; row < 2; ++row)
+      EXPECT_LT(max_difference(logits[static_cast<int64_t>(row)],
+                               logits_without_cache(model, *prompt_of_row[row], tokens[row])),
+                1e-4)
+          << "step " << step << ", row " << row;
+    for (size_t row = 0; row < 2; ++row) {
+      next[row] = (step * 5 + static_cast<int64_t>(row) * 3) % 50;
+      tokens[row].push_back(next[row]);
+    }
+    const auto row = static_cast<size_t>(step % 2);  // every row has at most 4 tokens
+    if (tokens[row].size() < 3) continue;
+    const auto& prompt = prompts[static_cast<size_t>(step) % prompts.size()];
+    Decoder other(model, {&prompt}, {.max_length = 1});
+    other.step({0});
+    decoder.put_rows(other, {static_cast<int64_t>(row)});
+    prompt_of_row[row] = &prompt;
+    next[row] = 7;
+    tokens[row] = {7};
+  }
+}
+
+TEST(Decoder, RowsOfAPromptShareItsKeysAndValues) {
+  const model::ModelConfig config = tiny_config();
+  const model::Model model(config, 3);
+  const auto prompts = random_prompts(config);
+  Decoder decoder(model, {&prompts[0], &prompts[1], &prompts[2]}, {.max_length = 5});
+  decoder.step({0, 0, 0});
+  decoder.select_rows({0, 0, 1, 1, 2, 2});
+  decoder.step({3, 4, 5, 6, 7, 8});
+  decoder.select_rows({1, 1, 5, 4});  // one prompt is done
+  const at::Tensor shared = decoder.step({9, 10, 11, 12});
+  const auto expect = [&](const at::Tensor& logits, size_t prompt,
+                          const std::vector<int64_t>& tokens) {
+    EXPECT_LT(max_difference(logits, logits_without_cache(model, prompts[prompt], tokens)), 1e-4);
+  };
+  expect(shared[0], 0, {4, 9});
+  expect(shared[1], 0, {4, 10});
+  expect(shared[2], 2, {8, 11});
+  expect(shared[3], 2, {7, 12});
+  decoder.select_rows({3, 0, 1});  // no longer as many for each
+  const at::Tensor own = decoder.step({13, 14, 15});
+  expect(own[0], 2, {7, 12, 13});
+  expect(own[1], 0, {4, 9, 14});
+  expect(own[2], 0, {4, 10, 15});
+}
+
+// What no token chose is not looked at: with NaN in it nothing changes.
+TEST(Generate, DoesNotTouchExpertsThatNoTokenChose) {
+  model::ModelConfig config = tiny_sparse_config();
+  config.moe.num_experts = 8;
+  config.moe.router = "switch";
+  config.set_moe(config.moe);
+  const model::Model model(config, 5);
+  const std::vector<std::vector<int32_t>> prompts = {{5, 9, 1}};
+  Config options;
+  options.max_new_tokens = 4;
+  const auto want = generate(model, prompts, options, at::kFloat);
+
+  struct Sink : nn::RoutingSink {
+    void record(const std::string& layer, const ops::Routing& routing) override {
+      auto& is_used = used[layer];
+      is_used.resize(static_cast<size_t>(routing.num_experts), false);
+      for (size_t e = 0; e < is_used.size(); ++e)
+        is_used[e] = is_used[e] || routing.expert_offsets[e + 1] > routing.expert_offsets[e];
+    }
+    std::map<std::string, std::vector<bool>> used;
+  } sink;
+  const at::NoGradGuard no_grad;
+  nn::Context context;
+  context.routing_sink = &sink;
+  context.uses_capacity = false;
+  const auto as_row = [](const std::vector<int32_t>& ids) {
+    return to_tensor({ids.begin(), ids.end()}, {1, static_cast<int64_t>(ids.size())}, at::kCPU);
+  };
+  model.forward(
+      model::make_input(as_row(prompts[0]), {}, as_row(want[0][0].token_ids), {}, model.config()),
+      context);
+  int64_t num_poisoned = 0;
+  const auto poison = [&](bool poisons_used) {
+    for (const auto& [layer, is_used] : sink.used)
+      for (const nn::Parameter& parameter : model.parameters())
+        if (parameter.name.starts_with(layer) && parameter.tags.is_expert())
+          for (size_t e = 0; e < is_used.size(); ++e)
+            if (is_used[e] == poisons_used) {
+              parameter.tensor[static_cast<int64_t>(e)].fill_(
+                  std::numeric_limits<float>::quiet_NaN());
+              ++num_poisoned;
+            }
+  };
+  poison(false);
+  EXPECT_GT(num_poisoned, 8);
+  const auto got = generate(model, prompts, options, at::kFloat);
+  EXPECT_EQ(got[0][0].token_ids, want[0][0].token_ids);
+  EXPECT_EQ(got[0][0].log_likelihood, want[0][0].log_likelihood);
+  poison(true);  // the check sees what is used
+  expect_error(ErrorCode::NonFinite, "finite",
+               [&] { generate(model, prompts, options, at::kFloat); });
 }
 
 TEST(Generate, StopsAtTheLimit) {

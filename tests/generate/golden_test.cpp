@@ -37,6 +37,7 @@ TEST_P(GoldenModel, DecodesGreedilyAsTransformers) {
   const Json& expected = golden.expected["generation"]["greedy"];
   Config config;
   config.max_new_tokens = 24;
+  config.uses_capacity = true;
   const auto hypotheses = generate(*golden.loaded.model, golden.prompts, config, at::kFloat);
   ASSERT_EQ(hypotheses.size(), golden.prompts.size());
   for (size_t i = 0; i < hypotheses.size(); ++i) {
@@ -63,6 +64,7 @@ TEST_P(GoldenModel, SearchesBeamsAsTransformers) {
     const Json& expected = golden.expected["generation"][setting.name];
     Config config;
     config.max_new_tokens = 24;
+    config.uses_capacity = true;
     config.num_beams = config.num_return = 4;
     config.length_penalty = setting.length_penalty;
     config.stops_early = setting.stops_early;
@@ -85,6 +87,7 @@ TEST_P(GoldenModel, GivesTheSameInAnyBatch) {
   for (int64_t num_beams : {1, 3}) {
     Config config;
     config.max_new_tokens = 24;
+    config.uses_capacity = true;
     config.num_beams = num_beams;
     const auto together = generate(*golden.loaded.model, golden.prompts, config, at::kFloat);
     const auto alone = generate(*golden.loaded.model, golden.prompts, config, at::kFloat, 1);
