@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/json.h"
@@ -10,6 +11,7 @@
 #include "generate/batching.h"
 #include "generate/generate.h"
 #include "model/folder.h"
+#include "moe/router.h"
 #include "support/expect_error.h"
 #include "support/tiny_model.h"
 
@@ -142,14 +144,153 @@ TEST(Score, RoutesEveryRealTokenOnce) {
   for (const Query& query : queries) {
     if (query.target_ids.empty()) continue;
     num_input_tokens += static_cast<int64_t>(query.input_ids.size());
-    for (const auto& target : query.target_ids)
-      num_target_tokens += static_cast<int64_t>(target.size());
+    // what all targets of a query begin with is met once
+    const auto& targets = query.target_ids;
+    size_t shared = 1;
+    const auto is_alike = [&](size_t i) {
+      return std::all_of(targets.begin(), targets.end(), [&](const auto& target) {
+        return i < target.size() &&
+               std::equal(target.begin(), target.begin() + static_cast<long>(i),
+                          targets[0].begin());
+      });
+    };
+    while (is_alike(shared)) ++shared;
+    num_target_tokens += static_cast<int64_t>(shared);
+    for (const auto& target : targets)
+      num_target_tokens += static_cast<int64_t>(target.size() - shared);
   }
   CountingSink sink;
   score(model, queries, at::kFloat, 8192, &sink);
   EXPECT_EQ(sink.num_encoder_tokens,
             num_input_tokens);  // the encoder runs once a query, however many targets it has
   EXPECT_EQ(sink.num_decoder_tokens, num_target_tokens);
+}
+
+TEST(Score, SharesWhatTargetsBeginWith) {
+  for (const model::ModelConfig& config : {tiny_config(), tiny_sparse_config()}) {
+    const model::Model model(config, 7);
+    std::vector<Query> queries;
+    queries.push_back({{5, 6, 7, 1}, {{9, 8, 7, 6, 1}, {9, 8, 7, 1}, {9, 8, 7, 5, 4, 1}}});
+    queries.push_back({{5, 6, 1}, {{9, 1}, {8, 1}, {7, 1}}});
+    queries.push_back({{5, 1}, {{9, 8, 1}, {9, 8, 1}, {9, 8, 1}}});           // all of it
+    queries.push_back({{4, 4, 4, 1}, {{1}, {9, 8, 1}, {9, 8, 7, 6, 5, 1}}});  // nothing
+    const auto scores = score(model, queries, at::kFloat);
+    for (size_t i = 0; i < queries.size(); ++i)
+      for (size_t t = 0; t < 3; ++t)
+        EXPECT_NEAR(scores[i][t].log_likelihood,
+                    log_likelihood_by_loss(model, queries[i].input_ids, queries[i].target_ids[t]),
+                    1e-4)
+            << "query " << i << ", target " << t;
+  }
+}
+
+TEST(Score, LeavesOutTheEndOnRequest) {
+  const model::Model model(tiny_config(), 7);
+  const std::vector<int32_t> target = {9, 8, 1}, unended = {9, 8};
+  const std::vector<Query> queries = {{{5, 6, 1}, {target, unended, {1}}}};
+  const auto with = score(model, queries, at::kFloat)[0];
+  const auto without =
+      score(model, queries, at::kFloat, 8192, nullptr, "", {.leaves_out_eos = true})[0];
+  // one token after the other
+  EXPECT_NEAR(without[0].log_likelihood, with[1].log_likelihood, 1e-5);
+  EXPECT_NEAR(without[1].log_likelihood, with[1].log_likelihood, 1e-12);  // does not end in </s>
+  EXPECT_EQ(without[0].num_tokens, 2);
+  EXPECT_EQ(without[1].num_tokens, 2);
+  EXPECT_EQ(without[2].num_tokens, 0);
+  EXPECT_EQ(without[2].log_likelihood, 0);
+  EXPECT_LT(with[0].log_likelihood, without[0].log_likelihood - 1e-3);
+}
+
+// A sparse model of little capacity, routed over whole batches with padding counted.
+model::ModelConfig crowded_config(const std::string& router) {
+  model::ModelConfig config = tiny_sparse_config();
+  config.moe = {};
+  config.moe.num_experts = 4;
+  config.moe.router = router;
+  config.moe.is_dropless = false;
+  config.moe.group = moe::RoutingGroup::Batch;
+  config.moe.padding = moe::PaddingRule::Counted;
+  config.moe.train_capacity_factor = config.moe.eval_capacity_factor =
+      router == "expert-choice" ? 1.0 : 0.3;
+  config.moe.min_expert_capacity = 1;
+  config.set_moe(config.moe);
+  return config;
+}
+
+TEST(Score, AnExampleInACrowdIsTheExampleAlone) {
+  for (const std::string& router : moe::router_registry().names()) {
+    SCOPED_TRACE(router);
+    const model::ModelConfig config = crowded_config(router);
+    const model::Model model(config, 7);
+    const auto queries = random_queries(config);
+    std::vector<std::vector<int32_t>> prompts;
+    for (const Query& query : queries) prompts.push_back(query.input_ids);
+    generate::Config options;
+    options.max_new_tokens = 6;
+    for (const bool uses_capacity : {false, true}) {
+      double difference = 0;
+      const auto crowd = score(model, queries, at::kFloat, 8192, nullptr, "", {uses_capacity});
+      options.uses_capacity = uses_capacity;
+      const auto texts = generate::generate(model, prompts, options, at::kFloat);
+      for (size_t i = 0; i < queries.size(); ++i) {
+        const auto alone =
+            score(model, {queries[i]}, at::kFloat, 8192, nullptr, "", {uses_capacity});
+        for (size_t t = 0; t < crowd[i].size(); ++t)
+          difference = std::max(difference,
+                                std::abs(crowd[i][t].log_likelihood - alone[0][t].log_likelihood));
+        if (uses_capacity) continue;
+        const auto text = generate::generate(model, {prompts[i]}, options, at::kFloat);
+        EXPECT_EQ(text[0][0].token_ids, texts[i][0].token_ids) << "prompt " << i;
+        EXPECT_NEAR(text[0][0].log_likelihood, texts[i][0].log_likelihood, 1e-4);
+      }
+      if (!uses_capacity) EXPECT_LT(difference, 1e-4);
+      // the check sees what a capacity over the batch does
+      if (uses_capacity && router == "switch") EXPECT_GT(difference, 1e-3);
+    }
+  }
+}
+
+TEST(Score, TellsTheExpertsOfEveryExample) {
+  const model::ModelConfig config = tiny_sparse_config();
+  const model::Model model(config, 7);
+  const auto queries = random_queries(config);
+  std::vector<ExpertUsage> usage;
+  CountingSink sink;
+  score(model, queries, at::kFloat, 8192, &sink, "", {.expert_usage = &usage});
+  EXPECT_GT(sink.num_encoder_tokens, 0);  // it is told too
+  ASSERT_EQ(usage.size(), queries.size());
+  for (size_t i = 0; i < queries.size(); ++i) {
+    std::vector<ExpertUsage> alone;
+    score(model, {queries[i]}, at::kFloat, 8192, nullptr, "", {.expert_usage = &alone});
+    EXPECT_EQ(usage[i], alone.at(0)) << "query " << i;
+    EXPECT_EQ(usage[i].size(), queries[i].target_ids.empty() ? 0u : 2u);  // sparse layers
+    for (const auto& [layer, shares] : usage[i]) {
+      double sum = 0;
+      for (const double share : shares) sum += share;
+      EXPECT_NEAR(sum, 1.0, 1e-12);
+    }
+  }
+  EXPECT_NE(usage[0], usage[4]);
+}
+
+TEST(ExpertUsage, HandComputed) {
+  ExpertUsageCollector collector(2, nullptr);
+  collector.set_rows({1, 0});
+  ops::Routing routing;
+  routing.num_tokens = 4;
+  routing.num_experts = 3;
+  routing.expert_offsets = {0, 3, 3, 5};
+  routing.token_index_A = generate::to_tensor({0, 1, 2, 0, 3}, {5}, at::kCPU);
+  const nn::TokenLayout tokens = nn::make_layout(2, 2);
+  collector.record_rows("encoder.block.1.layer.1", routing, tokens.real_index_N, tokens);
+  const auto usage = collector.summarise();
+  // tokens 0 and 1 are of example 1: experts 0, 0 and 2; tokens 2 and 3 of example 0: experts 0, 2
+  EXPECT_EQ(usage[1].at("encoder.block.1.layer.1"), (std::vector<double>{2.0 / 3, 0, 1.0 / 3}));
+  EXPECT_EQ(usage[0].at("encoder.block.1.layer.1"), (std::vector<double>{0.5, 0, 0.5}));
+  const auto top = find_top_experts(usage[0]);
+  ASSERT_EQ(top.size(), 1u);
+  EXPECT_EQ(top[0].expert, 0);
+  EXPECT_EQ(top[0].share, 0.5);
 }
 
 TEST(Score, RefusesWhatCannotBe) {
