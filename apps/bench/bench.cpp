@@ -14,13 +14,15 @@ namespace flanmoe::apps {
 Verb add_bench(Options options) {
   auto settings = std::make_shared<BenchSettings>();
   options.positional("WHAT", settings->what,
-                     "train, optimizer, moe, generate, data, packing or matmul");
+                     "train, optimizer, moe, generate, choices, data, packing or matmul");
   options.option("shape", settings->shape, "a named size or a model folder");
   options.option("optimizer", settings->optimizer, "adafactor, adamw or sgd");
   options.option("batch", settings->batch, "rows");
   options.option("input-length", settings->input_length, "tokens");
   options.option("target-length", settings->target_length, "tokens");
   options.option("new-tokens", settings->new_tokens, "of generate");
+  options.option("choices", settings->num_choices, "of choices: of every example");
+  options.option("choice-length", settings->choice_length, "of choices: tokens");
   options.repeated("adapter", settings->adapter,
                    "of train and generate: KIND[,key=value...], an adapter on a frozen base; given "
                    "several times, its components");
@@ -41,7 +43,8 @@ Verb add_bench(Options options) {
   options.option("data", settings->data,
                  "of data and packing: JSONL files or folders, builtin:NAME; separated by commas");
   options.option("examples", settings->num_examples,
-                 "of data and packing: so many draws; 0: as many as there are");
+                 "of data and packing: so many draws, 0: as many as there are; of choices: so many "
+                 "inputs, 0: 16");
   options.option("tokens-out", settings->tokens_out,
                  "of data and packing: a JSONL file for the token ids of the examples, in the "
                  "order of the draws");
@@ -58,13 +61,13 @@ Verb add_bench(Options options) {
     settings->common.apply();
     const std::map<std::string, Json (*)(const BenchSettings&)> benches = {
         {"train", bench_train},       {"optimizer", bench_optimizer}, {"moe", bench_moe},
-        {"generate", bench_generate}, {"data", bench_data},           {"packing", bench_packing},
-        {"matmul", bench_matmul}};
+        {"generate", bench_generate}, {"choices", bench_choices},     {"data", bench_data},
+        {"packing", bench_packing},   {"matmul", bench_matmul}};
     const auto found = benches.find(settings->what);
     if (found == benches.end())
       fail(ErrorCode::InvalidArgument, "[bench] unknown benchmark '{}'{}", settings->what,
-           suggestion(settings->what,
-                      {"train", "optimizer", "moe", "generate", "data", "packing", "matmul"}));
+           suggestion(settings->what, {"train", "optimizer", "moe", "generate", "choices", "data",
+                                       "packing", "matmul"}));
     if (settings->new_tokens < 2)
       fail(ErrorCode::InvalidArgument, "[--new-tokens] expected at least 2, found {}",
            settings->new_tokens);

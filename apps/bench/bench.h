@@ -21,6 +21,7 @@ struct BenchSettings {
   std::vector<std::string> arms = {"padded", "bucketed", "packed"};
   std::vector<std::string> adapter;  // components
   int64_t num_examples = 0;
+  int64_t num_choices = 4, choice_length = 8;
   int64_t batch = 8, input_length = 256, target_length = 64, new_tokens = 128, repeats = 5;
   int64_t num_experts = 64, top_k = 2, num_tokens = 4096, d_model = 512, d_ff = 2048;
   bool is_gated = false, shows_operators = false;
@@ -64,6 +65,9 @@ Json bench_train(const BenchSettings& settings);
 // to the last token, decode_step_s the median of a step behind the first one, which has the encoder
 // in it.
 Json bench_generate(const BenchSettings& settings);
+// Log-likelihoods of num_choices random choices of choice_length tokens for each of num_examples
+// random inputs; with num_examples 0: 16. median_s of the whole call, examples_per_s.
+Json bench_choices(const BenchSettings& settings);
 // A Markdown table of "operators", without what takes less than 0.2 % of the step.
 std::string format_operators(const Json& operators);
 // Updates of --shape's parameters alone, with the memory rate of the same run and threads. Bytes
