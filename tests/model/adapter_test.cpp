@@ -341,7 +341,9 @@ void expect_same(const Trained& got, const Trained& want, const Adapter& adapter
   for (size_t i = 0; i < want.gradients.size(); ++i) {
     ASSERT_EQ(got.gradients[i].defined(), want.gradients[i].defined());
     if (want.gradients[i].defined())
-      EXPECT_EQ(compare(got.gradients[i], want.gradients[i], 1e-11), "")
+      EXPECT_EQ(compare(got.gradients[i], want.gradients[i],
+                        1e-12 * std::max(10.0, want.gradients[i].abs().max().item<double>())),
+                "")
           << what << ", " << adapter.parameters()[i].name;
   }
 }
