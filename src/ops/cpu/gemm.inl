@@ -1,8 +1,9 @@
 // Part of kernels.inl: a product of any size, by packing parts of its operands for multiply().
 
-// Inner elements and rows that are packed at a time.
+// Inner elements and rows that are packed at a time. A sum that is taken in one go loses more the
+// longer it is, so fp32 sums are cut shorter than packing asks for; bf16 loses more when stored.
 template <class T>
-constexpr int64_t kGemmInner = 1024 * kPair<T>;
+constexpr int64_t kGemmInner = std::is_same_v<T, float> ? 256 : 1024 * kPair<T>;
 constexpr int64_t kGemmRows = 96;
 
 // Rows whose sums are kept in scratch: none where they are kept in c itself, those that are packed
