@@ -1,14 +1,104 @@
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
 #include <memory>
 
+#include "average_evaluations.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "common.h"
 #include "compare_evaluations.h"
+#include "data/source.h"
 #include "eval/evaluate.h"
+#include "eval/suite_file.h"
 #include "model_options.h"
 #include "verbs.h"
+#include "version.h"
 
 namespace flanmoe::apps {
+
+namespace {
+
+std::vector<std::string> suite_names() {
+  std::vector<std::string> names;
+  for (const eval::SuiteInfo& info : eval::list_suites()) names.push_back(info.name);
+  return names;
+}
+
+bool names_suites(const std::string& spec) {
+  const std::vector<std::string> parts = data::split_specs(spec);
+  return std::any_of(parts.begin(), parts.end(), [](const std::string& part) {
+    return part.starts_with("builtin:") || eval::is_named_suite(part);
+  });
+}
+
+eval::Suite open_suite(const std::string& suite, const std::string& data,
+                       const eval::Config& config, int64_t num_examples) {
+  eval::SuiteOptions options;
+  options.seed = static_cast<uint64_t>(config.seed);
+  options.num_examples = num_examples;
+  options.all_templates = config.scores_templates;
+  if (data.empty() || names_suites(suite)) {
+    if (!data.empty()) options.data_folder = data;
+    return eval::open_suite(suite, options);
+  }
+  eval::Suite opened = eval::open_suite(data, options);
+  if (!suite.empty()) opened.name = suite;
+  return opened;
+}
+
+// A line for every reason.
+void warn_of_missing(const eval::Suite& suite) {
+  std::map<std::string, std::vector<std::string>> by_reason;
+  for (const eval::MissingTask& task : suite.missing) by_reason[task.reason].push_back(task.name);
+  for (const auto& [reason, tasks] : by_reason)
+    log::warn("[eval] missing: {}. {}", fmt::join(tasks, ", "), reason);
+}
+
+std::string examples_path(const std::string& out) {
+  return (out.ends_with(".json") ? out.substr(0, out.size() - 5) : out) + ".examples.jsonl";
+}
+
+std::string format_result(const eval::SuiteResult& result) {
+  const auto row = [](const std::string& name, double value, double low, double high) {
+    return fmt::format("{:<40} {:>8.3f} {:>16}", name, value,
+                       fmt::format("[{:.3f}, {:.3f}]", low, high));
+  };
+  std::string text = fmt::format("{:<40} {:>8} {:>16} {:>7} {:>9}  {}\n", result.suite, "value",
+                                 "95 % interval", "chance", "examples", "metric");
+  int64_t num_truncated = 0, num_dropped = 0;
+  for (const eval::TaskResult& task : result.tasks) {
+    text += fmt::format("{} {:>7.3f} {:>9}  {}\n",
+                        row(task.name, task.value, task.ci_low, task.ci_high), task.chance,
+                        task.num_examples, task.metric);
+    num_truncated += task.num_truncated;
+    num_dropped += task.num_dropped_exemplars;
+  }
+  if (result.categories.size() > 1)
+    for (const eval::CategoryResult& category : result.categories)
+      text += fmt::format(
+          "{} {:>7} {:>3} tasks\n",
+          row("category " + category.name, category.value, category.ci_low, category.ci_high), "",
+          category.num_tasks);
+  text += fmt::format("{} {:>7.3f} {:>3} tasks\n",
+                      row("mean over tasks", result.mean, result.mean_ci_low, result.mean_ci_high),
+                      result.mean_chance, result.tasks.size());
+  if (result.scores_templates)
+    text +=
+        row("mean of medians over templates", result.median_mean, result.median_ci_low,
+            result.median_ci_high) +
+        fmt::format("\n{:<40} {:>8.3f}\n", "mean of means over templates", result.template_mean);
+  if (num_truncated > 0) text += fmt::format("{} inputs were cut to fit\n", num_truncated);
+  if (num_dropped > 0) text += fmt::format("{} exemplars were dropped to fit\n", num_dropped);
+  for (const eval::MissingResult& task : result.missing)
+    text += fmt::format("missing: {}\n", task.task);
+  return text;
+}
+
+}  // namespace
 
 Verb add_eval(Options options) {
   struct State {
@@ -18,16 +108,24 @@ Verb add_eval(Options options) {
     int64_t num_examples = 100;
     eval::Config config;
     CompareEvaluations comparison;
+    AverageEvaluations average;
   };
   auto state = std::make_shared<State>();
   state->model.add_to(options);
   state->comparison.add_to(options);
+  state->average.add_to(options);
   options.option(
       "suite", state->suite,
-      "builtin:seen, builtin:unseen-templates, builtin:held-out, builtin:easy-seen, ..., "
-      "builtin:cluster/NAME, builtin:TASK; with --data a name of your own");
-  options.option("data", state->data, "JSONL files or folders, separated by commas");
-  options.option("out", state->out, "file for the result (JSON)");
+      "a suite of the program (" + fmt::format("{}", fmt::join(suite_names(), ", ")) +
+          "), with :VARIANT behind it or not; FILE.toml; builtin:seen, builtin:unseen-templates, "
+          "builtin:held-out, builtin:easy-seen, ..., builtin:cluster/NAME, builtin:TASK; several "
+          "with commas between; with JSONL as --data a name of your own");
+  options.option("data", state->data,
+                 "folder that the files of suites lie below; without a suite of the program, JSONL "
+                 "files or folders, separated by commas");
+  options.option("out", state->out,
+                 "file for the result (NAME.json); every example goes to NAME.examples.jsonl, from "
+                 "which an evaluation that was stopped goes on");
   options.option("num-examples", state->num_examples, "examples a task of the built-in suites");
   options.fields(state->config);
   state->common.add_to(options, false);
@@ -36,42 +134,40 @@ Verb add_eval(Options options) {
       "--out "
       "held-out.json\n"
       "  flanmoe eval flan-t5-small --data eval/arc.jsonl.gz --num-shots 2 --json\n"
-      "  flanmoe eval --compare moe.json dense.json");
+      "  flanmoe eval flan-t5-base --suite mmlu:direct --data data --out mmlu.json\n"
+      "  flanmoe eval --compare moe.json dense.json\n"
+      "  flanmoe eval --normalised-average mmlu.json bbh.json reasoning.json qa.json");
   return [state] {
     if (state->comparison.is_given())
       return state->comparison.run(static_cast<uint64_t>(state->config.seed), state->common.is_json,
                                    state->out);
+    if (state->average.is_given())
+      return state->average.run(static_cast<uint64_t>(state->config.seed), state->common.is_json,
+                                state->out);
     if (state->model.model.empty())
-      fail(ErrorCode::InvalidArgument, "[eval] expected MODEL, or --compare A.json B.json");
+      fail(ErrorCode::InvalidArgument,
+           "[eval] expected MODEL, or --compare A.json B.json, or --normalised-average A.json ...");
     state->common.apply();
     if (state->suite.empty() && state->data.empty())
       fail(ErrorCode::InvalidArgument, "[eval] expected --suite NAME or --data FILE|DIR");
-    eval::Suite suite = eval::open_suite(state->data.empty() ? state->suite : state->data,
-                                         static_cast<uint64_t>(state->config.seed),
-                                         state->num_examples, state->config.scores_templates);
-    if (!state->data.empty() && !state->suite.empty()) suite.name = state->suite;
+    const eval::Suite suite =
+        open_suite(state->suite, state->data, state->config, state->num_examples);
+    warn_of_missing(suite);
     const model::LoadedModel loaded = state->model.load_with_tokenizer(state->common);
     const eval::SuiteResult result =
-        eval::evaluate(loaded, suite, state->config, state->common.scalar_type());
-    const Json json = eval::to_json(result, to_json(to_config_node(state->config)));
+        eval::evaluate(loaded, suite, state->config, state->common.scalar_type(),
+                       state->out.empty() ? "" : examples_path(state->out));
+    Json json = eval::to_json(result, to_json(to_config_node(state->config)));
+    json["versions"] = {{"flanmoe", kVersion}};
+    json["dtype"] = state->common.dtype;
+    if (!state->out.empty())
+      json["examples"] = std::filesystem::path(examples_path(state->out)).filename().string();
     if (!state->out.empty()) write_file_atomically(state->out, json.dump(2) + "\n");
     if (state->common.is_json) {
       print_json(json);
       return;
     }
-    std::string text = fmt::format("{:<32} {:>8} {:>17} {:>8} {:>8}\n", "task", "value",
-                                   "95 % interval", "chance", "examples");
-    for (const eval::TaskResult& task : result.tasks)
-      text += fmt::format("{:<32} {:>8.3f} [{:.3f}, {:.3f}]    {:>8.3f} {:>8}\n", task.name,
-                          task.value, task.ci_low, task.ci_high, task.chance, task.num_examples);
-    text += fmt::format("{:<32} {:>8.3f} {:>17} {:>8.3f}\n", "mean over tasks", result.mean, "",
-                        result.mean_chance);
-    if (result.scores_templates)
-      text +=
-          fmt::format("{:<32} {:>8.3f} [{:.3f}, {:.3f}]\n{:<32} {:>8.3f}\n",
-                      "mean of medians over templates", result.median_mean, result.median_ci_low,
-                      result.median_ci_high, "mean of means over templates", result.template_mean);
-    print(text);
+    print(format_result(result));
   };
 }
 

@@ -73,6 +73,11 @@ class Options {
 };
 
 // Turns the fields of a Config into options, one by one; their values go into `given`.
+template <class Field>
+constexpr bool is_optional_enum = false;
+template <NamedEnum Enum>
+constexpr bool is_optional_enum<std::optional<Enum>> = true;
+
 struct FieldVisitor {
   Options& options;
   const std::map<std::string, std::string>& prefixes;
@@ -119,6 +124,11 @@ struct FieldVisitor {
           apply_override(*node, key + "=" + text);
       };
       options.entries(option_name(name), set_entry, help);
+    } else if constexpr (is_optional_enum<Field>) {
+      options.choice(
+          option_name(name), enum_names<typename Field::value_type>(),
+          field ? std::string(to_string(*field)) : std::string(),
+          [set](const std::string& text) { set(text); }, help);
     } else if constexpr (config_detail::is_optional<Field>::value) {
       options.setter<typename Field::value_type>(option_name(name), field, set, help);
     } else {

@@ -46,8 +46,8 @@ Verb add_data_check(Options options) {
     const data::Mixture mixture = state->settings.open();
     data::ContaminationCheck check(state->num_words, std::min<int64_t>(5, state->num_words));
     for (const eval::Task& task :
-         eval::open_suite(state->suite, static_cast<uint64_t>(state->settings.seed),
-                          state->suite_examples)
+         eval::open_suite(state->suite, {.seed = static_cast<uint64_t>(state->settings.seed),
+                                        .num_examples = state->suite_examples})
              .tasks)
       for (const data::Example& example : task.examples)
         check.add_evaluation(task.name, example.id, example.inputs);

@@ -1,53 +1,52 @@
-// A suite's tasks, scored by rank classification where they have choices and by exact match of
-// greedy output where they have none.
+// A suite's tasks, asked and judged by their protocols.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <string_view>
-#include <utility>
 
 #include "base/config.h"
+#include "eval/protocol.h"
 #include "eval/result.h"
 #include "eval/suite.h"
 #include "model/folder.h"
 
 namespace flanmoe::eval {
 
-enum class Protocol { Auto, RankClassification, ExactMatch };
-
-}  // namespace flanmoe::eval
-
-template <>
-struct flanmoe::EnumNames<flanmoe::eval::Protocol> {
-  static constexpr std::pair<eval::Protocol, std::string_view> values[] = {
-      {eval::Protocol::Auto, "auto"},
-      {eval::Protocol::RankClassification, "rank-classification"},
-      {eval::Protocol::ExactMatch, "exact-match"}};
-};
-
-namespace flanmoe::eval {
-
 struct Config {
-  Protocol protocol = Protocol::Auto;  // auto: rank classification where an example has choices
-  int64_t num_shots = 0;               // exemplars of the same task put before the input
-  int64_t max_examples = 0;            // a task; 0: all
-  int64_t input_length = 512;          // longer inputs are cut and counted
-  int64_t max_new_tokens = 32;
+  // In place of what the protocols of the suite say.
+  std::optional<Method> method;
+  std::optional<ChoiceScore> choice_score;
+  std::optional<int64_t> num_shots, max_new_tokens, num_samples;
+  std::optional<bool> leaves_out_eos;
+  bool uses_capacity = false;
+  int64_t max_examples = 0;    // a task; 0: all
+  int64_t input_length = 512;  // longer inputs are cut and counted
   int64_t max_batch_tokens = 8192;
-  int64_t seed = 0;               // of exemplars and of the subset when max_examples cuts
+  int64_t seed = 0;  // of exemplars, of samples and of the subset when max_examples cuts
   bool scores_templates = false;  // as P3 is scored: every template of a task by itself
   template <class Visitor>
   void visit(Visitor& v) {
-    v("protocol", protocol, "auto, rank-classification or exact-match");
-    v("num_shots", num_shots, "exemplars put before every input");
+    v("method", method,
+      "rank-classification, generation, or auto: by whether an example has choices; not given: "
+      "the suite's");
+    v("choice_score", choice_score, "sum, per-token, per-character or pmi; not given: the suite's");
+    v("num_shots", num_shots, "exemplars put before every input; not given: the suite's");
+    v("max_new_tokens", max_new_tokens, "longest generated answer; not given: the suite's");
+    v("num_samples", num_samples,
+      "self-consistency: answers sampled for an example, of which the most frequent counts; not "
+      "given: the suite's");
+    v("leaves_out_eos", leaves_out_eos,
+      "log-likelihoods without that of </s>, as lm-eval has them; not given: the suite's");
+    v("uses_capacity", uses_capacity,
+      "sparse models drop what is above their evaluation capacity (then results can depend on the "
+      "batch)");
     v("max_examples", max_examples, "examples a task; 0 takes all");
     v("input_length", input_length,
       "longest input in tokens; exemplars that do not fit are dropped from the front, then the "
       "input is cut");
-    v("max_new_tokens", max_new_tokens, "longest generated answer");
     v("max_batch_tokens", max_batch_tokens, "padded input tokens a batch");
-    v("seed", seed, "seed of exemplars and subsets");
+    v("seed", seed, "seed of exemplars, samples and subsets");
     v("scores_templates", scores_templates,
       "accuracy a template and its median over the templates of a task, as T0 and P3 are scored; "
       "generated suites ask every example with every template, lines of a file say theirs as "
@@ -55,7 +54,11 @@ struct Config {
   }
 };
 
+// `examples_path`: JSONL with what became of every example (eval/outcome.h), written as the
+// evaluation goes on; one that was stopped continues from PATH.partial to the same bytes. "": no
+// such file. Throws InvalidArgument naming the example (file and line) where its answer index, its
+// target or its choices do not say what is right.
 SuiteResult evaluate(const model::LoadedModel& loaded, const Suite& suite, const Config& config,
-                     at::ScalarType compute_dtype);
+                     at::ScalarType compute_dtype, const std::string& examples_path = {});
 
 }  // namespace flanmoe::eval

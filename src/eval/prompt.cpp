@@ -24,19 +24,29 @@ std::vector<const data::Example*> draw_exemplars(const std::vector<data::Example
   return exemplars;
 }
 
-Prompt make_prompt(const text::Tokenizer& tokenizer,
-                   const std::vector<const data::Example*>& exemplars, const std::string& inputs,
+std::vector<const data::Example*> take_exemplars(const std::vector<data::Example>& list,
+                                                 int64_t num_shots) {
+  std::vector<const data::Example*> exemplars;
+  for (const data::Example& exemplar : list)
+    if (static_cast<int64_t>(exemplars.size()) < num_shots) exemplars.push_back(&exemplar);
+  return exemplars;
+}
+
+Prompt make_prompt(const text::Tokenizer& tokenizer, const data::FewShotLayout& layout,
+                   const std::vector<const data::Example*>& exemplars, const data::Example& query,
                    int64_t input_length) {
   FLANMOE_ASSERT(input_length >= 1);
   Prompt prompt;
-  data::Example query;
-  query.inputs = inputs;
-  if (exemplars.empty()) {
-    prompt.ids = tokenizer.encode(inputs);
+  const bool is_bare = exemplars.empty() && layout.inputs_prefix.empty() &&
+                       layout.targets_prefix.empty() && layout.final_suffix.empty() &&
+                       layout.input_pattern == "{inputs}";
+  if (is_bare) {
+    prompt.ids = tokenizer.encode(query.inputs);
   } else {
     // One token is for </s>.
-    const size_t first = data::prune_exemplars(tokenizer, {}, exemplars, query, input_length - 1);
-    prompt.ids = tokenizer.encode(data::compose_few_shot({}, exemplars, query, first));
+    const size_t first =
+        data::prune_exemplars(tokenizer, layout, exemplars, query, input_length - 1);
+    prompt.ids = tokenizer.encode(data::compose_few_shot(layout, exemplars, query, first));
     prompt.num_dropped_exemplars = static_cast<int64_t>(first);
   }
   if (static_cast<int64_t>(prompt.ids.size()) >= input_length) {
@@ -45,6 +55,10 @@ Prompt make_prompt(const text::Tokenizer& tokenizer,
   }
   prompt.ids.push_back(text::Tokenizer::kEosId);
   return prompt;
+}
+
+std::string choice_letter(size_t index) {
+  return std::string("(") + static_cast<char>('A' + index) + ")";
 }
 
 int64_t right_choice(const data::Example& example) {
@@ -58,16 +72,19 @@ int64_t right_choice(const data::Example& example) {
   return found - example.choices.begin();
 }
 
-std::vector<std::string> answer_candidates(const data::Example& example) {
-  const auto letter = [](size_t index) {
-    return std::string("(") + static_cast<char>('A' + index) + ")";
-  };
+std::vector<std::string> answer_candidates(const data::Example& example, AnswerForm form) {
   const auto answer = static_cast<size_t>(right_choice(example));
-  if (example.choices.size() > 26 || example.targets == example.choices[answer] ||
-      example.targets != letter(answer))
+  const bool is_auto_letter = example.targets != example.choices[answer] && answer < 26 &&
+                              example.targets == choice_letter(answer);
+  if (form == AnswerForm::Text || (form == AnswerForm::Auto && !is_auto_letter))
     return example.choices;
+  if (example.choices.size() > 26) {
+    if (form == AnswerForm::Auto) return example.choices;
+    fail(ErrorCode::InvalidArgument, "[eval] {}: {} choices, and there are 26 letters",
+         example.where, example.choices.size());
+  }
   std::vector<std::string> candidates;
-  for (size_t i = 0; i < example.choices.size(); ++i) candidates.push_back(letter(i));
+  for (size_t i = 0; i < example.choices.size(); ++i) candidates.push_back(choice_letter(i));
   return candidates;
 }
 

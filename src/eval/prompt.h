@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "data/example.h"
+#include "eval/protocol.h"
 #include "text/tokenizer.h"
 
 namespace flanmoe::eval {
@@ -16,6 +17,10 @@ namespace flanmoe::eval {
 std::vector<const data::Example*> draw_exemplars(const std::vector<data::Example>& pool,
                                                  const data::Example& example, int64_t num_shots,
                                                  RandomKey key);
+// The first `num_shots` of a list that is fixed, or all: published prompts have fewer for some
+// tasks.
+std::vector<const data::Example*> take_exemplars(const std::vector<data::Example>& list,
+                                                 int64_t num_shots);
 
 struct Prompt {
   std::vector<int32_t> ids;           // at most input_length, with </s>
@@ -23,14 +28,18 @@ struct Prompt {
   int64_t num_dropped_exemplars = 0;  // from the front
 };
 
-// The exemplars and then the input, composed as in training (data/prompts/few_shot.h).
-Prompt make_prompt(const text::Tokenizer& tokenizer,
-                   const std::vector<const data::Example*>& exemplars, const std::string& inputs,
+// The exemplars and then the input, composed as in training (data/prompts/few_shot.h). Without
+// exemplars and with a layout that adds nothing: the input alone.
+Prompt make_prompt(const text::Tokenizer& tokenizer, const data::FewShotLayout& layout,
+                   const std::vector<const data::Example*>& exemplars, const data::Example& query,
                    int64_t input_length);
 
-// The texts that rank classification compares: the choices, or "(A)", "(B)", ... where the target
-// is the letter of the right choice.
-std::vector<std::string> answer_candidates(const data::Example& example);
+// "(A)" for 0.
+std::string choice_letter(size_t index);
+// The texts that stand for the choices: their own or "(A)", "(B)", ...; Auto: letters where the
+// target is the letter of the right choice.
+std::vector<std::string> answer_candidates(const data::Example& example,
+                                           AnswerForm form = AnswerForm::Auto);
 // answer_index or, where there is none, the choice that equals the target. Throws InvalidArgument
 // where neither says which is right.
 int64_t right_choice(const data::Example& example);

@@ -28,6 +28,17 @@ T read(const Json& object, const char* key, const std::string& where) {
   return value.get<T>();
 }
 
+void read_interval(const Json& object, const char* key, const std::string& where, double& low,
+                   double& high) {
+  const Json& interval = require(object, key, where);
+  if (!interval.is_array() || interval.size() != 2 || !interval[0].is_number() ||
+      !interval[1].is_number())
+    fail(ErrorCode::CorruptFile, "{}: [eval] '{}' is {}, expected two numbers", where, key,
+         interval.dump());
+  low = interval[0].get<double>();
+  high = interval[1].get<double>();
+}
+
 void parse_templates(TaskResult& task, const Json& json, const std::string& where) {
   task.template_median = read<double>(json, "median", where);
   task.template_mean = read<double>(json, "mean", where);
@@ -62,16 +73,11 @@ TaskResult parse_task(const std::string& name, const Json& json, const std::stri
   task.name = name;
   task.metric = read<std::string>(json, "metric", where);
   task.value = read<double>(json, "value", where);
-  const Json& interval = require(json, "ci95", where);
-  if (!interval.is_array() || interval.size() != 2 || !interval[0].is_number() ||
-      !interval[1].is_number())
-    fail(ErrorCode::CorruptFile, "{}: [eval] 'ci95' is {}, expected two numbers", where,
-         interval.dump());
-  task.ci_low = interval[0].get<double>();
-  task.ci_high = interval[1].get<double>();
+  read_interval(json, "ci95", where, task.ci_low, task.ci_high);
   task.num_examples = read<int64_t>(json, "num_examples", where);
   task.chance = read<double>(json, "chance", where);
   task.cluster = read<std::string>(json, "cluster", where);
+  if (json.contains("group")) task.group = read<std::string>(json, "group", where);
   task.num_truncated = read<int64_t>(json, "num_truncated", where);
   task.num_dropped_exemplars = read<int64_t>(json, "num_dropped_exemplars", where);
   const Json& scores = require(json, "scores", where);
@@ -92,6 +98,7 @@ TaskResult parse_task(const std::string& name, const Json& json, const std::stri
       fail(ErrorCode::CorruptFile, "{}: [eval] 'ids' holds {}, expected texts", where, id.dump());
     task.ids.push_back(id.get<std::string>());
   }
+  if (json.contains("protocol")) task.protocol = json.at("protocol");
   if (json.contains("templates")) parse_templates(task, json, where);
   return task;
 }
@@ -113,8 +120,10 @@ Json to_json(const SuiteResult& result, const Json& settings) {
     entry["num_examples"] = task.num_examples;
     entry["chance"] = task.chance;
     entry["cluster"] = task.cluster;
+    if (!task.group.empty()) entry["group"] = task.group;
     entry["num_truncated"] = task.num_truncated;
     entry["num_dropped_exemplars"] = task.num_dropped_exemplars;
+    if (!task.protocol.is_null()) entry["protocol"] = task.protocol;
     entry["scores"] = Json::array();
     for (double value : task.scores)
       entry["scores"].push_back(value == 0 || value == 1 ? Json(value != 0 ? 1 : 0) : Json(value));
@@ -122,7 +131,19 @@ Json to_json(const SuiteResult& result, const Json& settings) {
     if (result.scores_templates) write_templates(task, entry);
     tasks[task.name] = std::move(entry);
   }
+  if (!result.categories.empty()) {
+    Json& categories = json["categories"] = Json::object();
+    for (const CategoryResult& category : result.categories)
+      categories[category.name] = {{"value", category.value},
+                                   {"ci95", {category.ci_low, category.ci_high}},
+                                   {"num_tasks", category.num_tasks}};
+  }
+  if (!result.missing.empty()) {
+    Json& missing = json["missing"] = Json::object();
+    for (const MissingResult& task : result.missing) missing[task.task] = task.reason;
+  }
   json["summary"] = {{"mean", result.mean},
+                     {"mean_ci95", {result.mean_ci_low, result.mean_ci_high}},
                      {"mean_chance", result.mean_chance},
                      {"num_tasks", result.tasks.size()}};
   if (result.scores_templates)
@@ -143,20 +164,26 @@ SuiteResult parse_result(const Json& json, const std::string& where) {
          tasks.type_name());
   for (const auto& [name, task] : tasks.items())
     result.tasks.push_back(parse_task(name, task, where + ": " + name));
+  if (json.contains("categories"))
+    for (const auto& [name, category] : json.at("categories").items()) {
+      CategoryResult parsed{.name = name,
+                            .num_tasks = read<int64_t>(category, "num_tasks", where),
+                            .value = read<double>(category, "value", where)};
+      read_interval(category, "ci95", where, parsed.ci_low, parsed.ci_high);
+      result.categories.push_back(parsed);
+    }
+  if (json.contains("missing"))
+    for (const auto& [name, reason] : json.at("missing").items())
+      result.missing.push_back({name, read<std::string>(json.at("missing"), name.c_str(), where)});
   const Json& summary = require(json, "summary", where);
+  read_interval(summary, "mean_ci95", where, result.mean_ci_low, result.mean_ci_high);
   result.mean = read<double>(summary, "mean", where);
   result.mean_chance = read<double>(summary, "mean_chance", where);
   result.scores_templates = summary.contains("median_mean");
   if (result.scores_templates) {
     result.median_mean = read<double>(summary, "median_mean", where);
     result.template_mean = read<double>(summary, "template_mean", where);
-    const Json& interval = require(summary, "median_mean_ci95", where);
-    if (!interval.is_array() || interval.size() != 2 || !interval[0].is_number() ||
-        !interval[1].is_number())
-      fail(ErrorCode::CorruptFile, "{}: [eval] 'median_mean_ci95' is {}, expected two numbers",
-           where, interval.dump());
-    result.median_ci_low = interval[0].get<double>();
-    result.median_ci_high = interval[1].get<double>();
+    read_interval(summary, "median_mean_ci95", where, result.median_ci_low, result.median_ci_high);
   }
   return result;
 }

@@ -4,38 +4,14 @@
 #include <set>
 
 #include "base/error.h"
-#include "data/builtin.h"
+#include "base/file.h"
+#include "base/nearest.h"
 #include "data/source.h"
+#include "eval/builtin_tasks.h"
+#include "eval/suite_file.h"
 
 namespace flanmoe::eval {
 namespace {
-
-std::vector<Task> open_builtin(const std::string& spec, uint64_t seed, int64_t num_examples,
-                               bool all_templates) {
-  const data::builtin::Selection selection = data::builtin::select_for_evaluation(spec);
-  if (num_examples < 1)
-    fail(ErrorCode::InvalidArgument, "[eval] num_examples is {}, expected 1 or more", num_examples);
-  std::vector<Task> tasks;
-  for (const data::builtin::TaskInfo& info : selection.tasks) {
-    Task task;
-    task.name = info.name;
-    task.cluster = info.cluster;
-    task.chance = info.chance;
-    const int64_t num_templates = selection.templates == data::builtin::TemplateSet::Seen
-                                      ? info.num_templates
-                                      : info.num_unseen_templates;
-    data::builtin::Options options = selection.options;
-    for (int64_t t = 0; t < (all_templates ? num_templates : 1); ++t) {
-      if (all_templates) options.template_index = t;
-      for (int64_t i = 0; i < num_examples; ++i)
-        task.examples.push_back(data::builtin::make_example(
-            info.name, data::builtin::Split::Evaluation, selection.templates, seed,
-            static_cast<uint64_t>(i), options));
-    }
-    tasks.push_back(std::move(task));
-  }
-  return tasks;
-}
 
 std::vector<Task> open_files(const std::string& path) {
   std::vector<Task> tasks;
@@ -50,13 +26,69 @@ std::vector<Task> open_files(const std::string& path) {
   return tasks;
 }
 
+struct Named {
+  std::string name, variant;
+};
+// "mmlu:cot" -> {"mmlu", "cot"}.
+Named split_variant(const std::string& part) {
+  const size_t colon = part.rfind(':');
+  if (colon == std::string::npos) return {part, ""};
+  return {part.substr(0, colon), part.substr(colon + 1)};
+}
+
+// A part of a suite's name that is neither built in nor a file.
+[[noreturn]] void fail_unknown(const std::string& part) {
+  std::vector<std::string> known;
+  for (const SuiteInfo& info : list_suites()) known.push_back(info.name);
+  fail(ErrorCode::NotFound, "[eval] '{}' is no suite, suite file, JSONL file or folder{}", part,
+       suggestion(split_variant(part).name, known));
+}
+
+ConfigNode load_named(const std::string& name) {
+  return is_shipped_suite(name) ? load_shipped_suite(name) : load_toml(name);
+}
+
+// Paths that a suite file names anywhere.
+void collect_paths(const ConfigNode& node, const std::string& data_folder,
+                   std::set<std::string>& paths) {
+  for (const auto& [key, value] : node.entries)
+    if (value.kind == ConfigNode::Kind::String && (key == "path" || key == "prompts"))
+      paths.insert(value.text.starts_with("/") ? value.text : data_folder + "/" + value.text);
+    else
+      collect_paths(value, data_folder, paths);
+  for (const ConfigNode& element : node.elements) collect_paths(element, data_folder, paths);
+}
+
+Suite open_part(const std::string& part, const SuiteOptions& options) {
+  const Named named = split_variant(part);
+  if (is_named_suite(part)) return open_suite_file(load_named(named.name), named.variant, options);
+  if (named.name == "builtin") return {part, open_builtin(named.variant, options)};
+  if (!is_file(part) && !is_folder(part)) fail_unknown(part);
+  return {part, open_files(part)};
+}
+
 }  // namespace
 
-Suite open_suite(const std::string& spec, uint64_t seed, int64_t num_examples, bool all_templates) {
+bool is_named_suite(const std::string& part) {
+  const Named named = split_variant(part);
+  if (named.name == "builtin") return named.variant.empty();
+  return is_shipped_suite(named.name) || named.name.ends_with(".toml");
+}
+
+std::string suite_text(const std::string& part) {
+  return to_toml(load_named(split_variant(part).name));
+}
+
+std::vector<std::string> suite_files(const std::string& part, const std::string& data_folder) {
+  std::set<std::string> paths;
+  collect_paths(load_named(split_variant(part).name), data_folder, paths);
+  std::erase_if(paths, [](const std::string& path) { return !is_file(path) && !is_folder(path); });
+  return {paths.begin(), paths.end()};
+}
+
+Suite open_suite(const std::string& spec, const SuiteOptions& options) {
   Suite suite;
-  suite.name = spec;
   std::set<std::string> names;
-  const std::string prefix = "builtin:";
   for (size_t start = 0; start <= spec.size();) {
     const size_t end = std::min(spec.find(',', start), spec.size());
     const std::string part = spec.substr(start, end - start);
@@ -65,10 +97,12 @@ Suite open_suite(const std::string& spec, uint64_t seed, int64_t num_examples, b
       fail(ErrorCode::InvalidArgument,
            "[eval] the suite '{}' has an empty part, expected names or paths with commas between",
            spec);
-    const bool is_builtin = part.compare(0, prefix.size(), prefix) == 0;
-    const std::string label = is_builtin ? part.substr(prefix.size()) : part;
-    for (Task& task :
-         is_builtin ? open_builtin(label, seed, num_examples, all_templates) : open_files(part)) {
+    Suite opened = open_part(part, options);
+    suite.name += (suite.name.empty() ? "" : ",") + opened.name;
+    suite.scores_templates |= opened.scores_templates;
+    for (MissingTask& task : opened.missing) suite.missing.push_back(std::move(task));
+    const std::string label = part.starts_with("builtin:") ? part.substr(8) : part;
+    for (Task& task : opened.tasks) {
       // The same task may come twice, for example with seen and with unseen templates.
       if (names.count(task.name)) task.name += "@" + label;
       if (!names.insert(task.name).second)

@@ -124,9 +124,8 @@ SuiteRouting measure_routing(const model::LoadedModel& loaded, const Suite& suit
     for (const data::Example& example : task.examples) {
       if (config.max_examples > 0 && static_cast<int64_t>(queries.size()) >= config.max_examples)
         break;
-      queries.push_back(
-          {make_prompt(*loaded.tokenizer, {}, example.inputs, config.input_length).ids,
-           {loaded.tokenizer->encode_with_eos(example.targets)}});
+      queries.push_back({make_prompt(*loaded.tokenizer, {}, {}, example, config.input_length).ids,
+                         {loaded.tokenizer->encode_with_eos(example.targets)}});
     }
     Collector collector;
     score(*loaded.model, queries, compute_dtype, config.max_batch_tokens, &collector);

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "data/builtin.h"
 #include "data/jsonl.h"
+#include "eval/suite.h"
 
 namespace flanmoe::study {
 
@@ -19,7 +20,7 @@ constexpr std::string_view kBuiltin = "builtin:";
 std::string stem(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   path = path.substr(path.rfind('/') + 1);
-  for (const std::string suffix : {".gz", ".jsonl", ".json", ".txt"})
+  for (const std::string suffix : {".gz", ".jsonl", ".json", ".txt", ".toml"})
     if (path.size() > suffix.size() && path.ends_with(suffix))
       path.resize(path.size() - suffix.size());
   return path;
@@ -51,7 +52,7 @@ bool is_builtin(const std::string& spec) {
 
 void check_paths_exist(const std::string& specs, const std::string& place) {
   for (const auto& spec : split_specs(specs))
-    if (!is_builtin(spec) && !is_file(spec) && !is_folder(spec))
+    if (!is_builtin(spec) && !eval::is_named_suite(spec) && !is_file(spec) && !is_folder(spec))
       fail(ErrorCode::NotFound, "[{}] no such file or folder: {}", place, spec);
 }
 
@@ -62,8 +63,15 @@ std::string builtin_fingerprint() {
 
 std::string hash_specs(const std::string& specs) {
   Hasher hasher;
-  for (const auto& spec : split_specs(specs))
-    hasher.add(is_builtin(spec) ? spec + "\n" + builtin_fingerprint() : hash_path(spec)).add("\n");
+  for (const auto& spec : split_specs(specs)) {
+    if (is_builtin(spec))
+      hasher.add(spec).add("\n").add(builtin_fingerprint());
+    else if (eval::is_named_suite(spec))
+      hasher.add(spec).add("\n").add(eval::suite_text(spec));
+    else
+      hasher.add(hash_path(spec));
+    hasher.add("\n");
+  }
   return hasher.hex();
 }
 

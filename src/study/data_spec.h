@@ -14,7 +14,8 @@ bool is_builtin(const std::string& spec);
 // Throws NotFound naming `place` and the file or folder that is not there.
 void check_paths_exist(const std::string& specs, const std::string& place);
 
-// Hash of the content: bytes of files and folders, a fingerprint of the built-in generators.
+// Hash of the content: bytes of files and folders, a fingerprint of the built-in generators, the
+// text of a suite (its data files are data of their own: eval::suite_files).
 std::string hash_specs(const std::string& specs);
 // Changes when the built-in collection draws anything else than before.
 std::string builtin_fingerprint();

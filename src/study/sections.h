@@ -56,14 +56,16 @@ struct DataSection {
 
 struct EvalSection {
   std::string data;
+  std::string data_folder = ".";
   int64_t num_examples = 100;
   train::Precision precision = train::Precision::Float32;
   eval::Config options;
   template <class Visitor>
   void visit(Visitor& v) {
     v("data", data,
-      "suites: builtin:seen, builtin:unseen-templates, builtin:held-out (or easy-seen, ...), JSONL "
-      "files or folders; separated by commas");
+      "suites: builtin:seen, builtin:unseen-templates, builtin:held-out (or easy-seen, ...), names "
+      "of suites (mmlu:cot, ...), suite files, JSONL files or folders; separated by commas");
+    v("data_folder", data_folder, "that the files of named suites lie below");
     v("num_examples", num_examples, "examples a task of generated suites");
     v("precision", precision, "of compute: float32 or bfloat16");
     v("options", options, "how suites are scored");

@@ -108,11 +108,11 @@ TEST(Evaluate, TakesTheProtocolAsked) {
       {make_task("t", {make_example(kInput, "The carpet near Lisbon preparessss.",
                                     {"The carpet near Lisbon preparessss.", "b"}, 0)})}};
   Config config;
-  config.protocol = Protocol::ExactMatch;
+  config.method = Method::Generation;
   const SuiteResult result = evaluate(loaded(), suite, config, at::kFloat);
   EXPECT_EQ(result.tasks[0].metric, "exact_match");
   EXPECT_EQ(result.tasks[0].value, 1.0);
-  config.protocol = Protocol::RankClassification;
+  config.method = Method::RankClassification;
   expect_error(ErrorCode::InvalidArgument, "needs choices", [&] {
     evaluate(loaded(), {"s", {make_task("t", {make_example("x", "y")})}}, config, at::kFloat);
   });
@@ -213,7 +213,7 @@ TEST(ResultJson, ComesBackAsItWas) {
   const Json json = to_json(result, settings_of({}));
   EXPECT_EQ(json["tasks"]["t"]["ci95"][1], 0.9);
   EXPECT_EQ(json["summary"]["mean"], 2.0 / 3);
-  EXPECT_EQ(json["config"]["protocol"], "auto");
+  EXPECT_EQ(json["config"]["input_length"], 512);
   const SuiteResult back = parse_result(parse_json(json.dump(), "text"), "text");
   EXPECT_EQ(to_json(back, settings_of({})).dump(), json.dump());
   EXPECT_EQ(back.tasks[0].value, result.tasks[0].value);

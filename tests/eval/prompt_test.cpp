@@ -56,7 +56,7 @@ TEST(DrawExemplars, LeavesOutCopiesOfTheExample) {
 
 TEST(MakePrompt, PutsExemplarsBeforeTheInput) {
   const auto pool = make_pool(3);
-  const Prompt prompt = make_prompt(tokenizer(), {&pool[0], &pool[1]}, "question 2", 512);
+  const Prompt prompt = make_prompt(tokenizer(), {}, {&pool[0], &pool[1]}, pool[2], 512);
   EXPECT_EQ(prompt.ids, tokenizer().encode_with_eos(
                             "question 0\nanswer 0\n\nquestion 1\nanswer 1\n\nquestion 2"));
   EXPECT_FALSE(prompt.is_truncated);
@@ -71,7 +71,7 @@ TEST(MakePrompt, DropsExemplarsFromTheFrontThenCutsTheInput) {
   const auto one = tokenizer().encode_with_eos("question 1\nanswer 1\n\nquestion 2"),
              none = tokenizer().encode_with_eos("question 2");
   for (int64_t length = static_cast<int64_t>(whole.size()); length >= 1; --length) {
-    const Prompt prompt = make_prompt(tokenizer(), exemplars, "question 2", length);
+    const Prompt prompt = make_prompt(tokenizer(), {}, exemplars, pool[2], length);
     const auto fits = [&](const std::vector<int32_t>& ids) {
       return static_cast<int64_t>(ids.size()) <= length;
     };
@@ -85,6 +85,44 @@ TEST(MakePrompt, DropsExemplarsFromTheFrontThenCutsTheInput) {
       EXPECT_TRUE(std::equal(prompt.ids.begin(), prompt.ids.end() - 1, none.begin()));
     }
   }
+}
+
+TEST(MakePrompt, FollowsTheLayout) {
+  const auto pool = make_pool(2);
+  data::FewShotLayout layout;
+  layout.inputs_prefix = "Q: ";
+  layout.targets_prefix = "A: ";
+  layout.x_y_delimiter = "\n";
+  layout.example_separator = "\n\n";
+  layout.input_pattern = "Answer.\n\n{inputs}";
+  EXPECT_EQ(
+      make_prompt(tokenizer(), layout, {&pool[0]}, pool[1], 512).ids,
+      tokenizer().encode_with_eos("Answer.\n\nQ: question 0\nA: answer 0\n\nQ: question 1\nA:"));
+  EXPECT_EQ(make_prompt(tokenizer(), layout, {}, pool[1], 512).ids,
+            tokenizer().encode_with_eos("Answer.\n\nQ: question 1\nA:"));
+}
+
+TEST(TakeExemplars, AreTheFirstOnesOrAll) {
+  const auto list = make_pool(3);
+  EXPECT_EQ(take_exemplars(list, 2), (std::vector<const data::Example*>{&list[0], &list[1]}));
+  EXPECT_EQ(take_exemplars(list, 5).size(), 3u);
+  EXPECT_TRUE(take_exemplars(list, 0).empty());
+}
+
+TEST(AnswerCandidates, HaveTheFormAskedFor) {
+  data::Example example;
+  example.choices = {"red", "blue"};
+  example.answer_index = 1;
+  example.targets = "blue";
+  EXPECT_EQ(answer_candidates(example), example.choices);
+  EXPECT_EQ(answer_candidates(example, AnswerForm::Letter),
+            (std::vector<std::string>{"(A)", "(B)"}));
+  example.targets = "(B)";
+  EXPECT_EQ(answer_candidates(example), (std::vector<std::string>{"(A)", "(B)"}));
+  EXPECT_EQ(answer_candidates(example, AnswerForm::Text), example.choices);
+  example.choices.resize(27, "more");
+  expect_error(ErrorCode::InvalidArgument, "27 choices, and there are 26 letters",
+               [&] { answer_candidates(example, AnswerForm::Letter); });
 }
 
 TEST(AnswerCandidates, AreTheChoicesOrTheirLetters) {

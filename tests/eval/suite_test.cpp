@@ -36,7 +36,7 @@ TEST_F(SuiteFiles, GroupsLinesByTask) {
 )");
   write("b.jsonl", R"({"inputs":"i4","targets":"t4","choices":["t4","u"],"answer_index":0}
 )");
-  const Suite suite = open_suite(folder_.string(), 0);
+  const Suite suite = open_suite(folder_.string(), {});
   ASSERT_EQ(suite.tasks.size(), 3u);
   EXPECT_EQ(suite.tasks[0].name, "x");
   EXPECT_EQ(suite.tasks[0].cluster, "c");
@@ -50,28 +50,30 @@ TEST_F(SuiteFiles, GroupsLinesByTask) {
 TEST_F(SuiteFiles, SaysWhichLineIsWrong) {
   const std::string path =
       write("a.jsonl", "{\"inputs\":\"i\",\"targets\":\"t\"}\n{\"inputs\":\"i\"}\n");
-  expect_error(ErrorCode::InvalidArgument, "a.jsonl:2", [&] { open_suite(path, 0); });
+  expect_error(ErrorCode::InvalidArgument, "a.jsonl:2", [&] { open_suite(path, {}); });
   expect_error(ErrorCode::NotFound, "none.jsonl",
-               [&] { open_suite((folder_ / "none.jsonl").string(), 0); });
+               [&] { open_suite((folder_ / "none.jsonl").string(), {}); });
 }
 
 TEST_F(SuiteFiles, JoinsSpecs) {
   const std::string path = write("a.jsonl", "{\"inputs\":\"i\",\"targets\":\"t\"}\n");
-  const Suite suite = open_suite("builtin:seen,builtin:unseen-templates," + path, 3, 2);
+  const Suite suite =
+      open_suite("builtin:seen,builtin:unseen-templates," + path, {.seed = 3, .num_examples = 2});
   std::set<std::string> names;
   for (const Task& task : suite.tasks) EXPECT_TRUE(names.insert(task.name).second) << task.name;
   EXPECT_EQ(names.count("a"), 1u);
   const std::string& first = suite.tasks.front().name;
   EXPECT_EQ(names.count(first + "@unseen-templates"), 1u);
-  expect_error(ErrorCode::InvalidArgument, "empty part", [] { open_suite("builtin:seen,", 0); });
-  expect_error(ErrorCode::InvalidArgument, "twice",
-               [] { open_suite("builtin:seen,builtin:seen,builtin:seen", 0, 1); });
+  expect_error(ErrorCode::InvalidArgument, "empty part", [] { open_suite("builtin:seen,", {}); });
+  expect_error(ErrorCode::InvalidArgument, "twice", [] {
+    open_suite("builtin:seen,builtin:seen,builtin:seen", {.seed = 0, .num_examples = 1});
+  });
 }
 
 TEST(Suite, OpensTheBuiltinOnes) {
-  const Suite seen = open_suite("builtin:seen", 1, 5),
-              unseen = open_suite("builtin:unseen-templates", 1, 5),
-              held_out = open_suite("builtin:held-out", 1, 5);
+  const Suite seen = open_suite("builtin:seen", {.seed = 1, .num_examples = 5}),
+              unseen = open_suite("builtin:unseen-templates", {.seed = 1, .num_examples = 5}),
+              held_out = open_suite("builtin:held-out", {.seed = 1, .num_examples = 5});
   EXPECT_EQ(seen.tasks.size() + held_out.tasks.size(), data::builtin::tasks().size());
   EXPECT_EQ(unseen.tasks.size(), seen.tasks.size());
   ASSERT_FALSE(held_out.tasks.empty());
@@ -91,15 +93,16 @@ TEST(Suite, OpensTheBuiltinOnes) {
 
 TEST(Suite, NamesTheNearestOne) {
   expect_error(ErrorCode::NotFound, "did you mean 'held-out'",
-               [] { open_suite("builtin:heldout", 0); });
+               [] { open_suite("builtin:heldout", {}); });
   expect_error(ErrorCode::InvalidArgument, "num_examples is 0",
-               [] { open_suite("builtin:seen", 0, 0); });
+               [] { open_suite("builtin:seen", {.seed = 0, .num_examples = 0}); });
 }
 
 // Every example is asked with every template, and the templates ask about the same examples.
 TEST(Suite, AsksWithAllTemplates) {
   for (const std::string spec : {"builtin:easy-held-out", "builtin:easy-unseen-templates"}) {
-    const Suite one = open_suite(spec, 4, 3), all = open_suite(spec, 4, 3, true);
+    const Suite one = open_suite(spec, {.seed = 4, .num_examples = 3}),
+                all = open_suite(spec, {.seed = 4, .num_examples = 3, .all_templates = true});
     ASSERT_EQ(one.tasks.size(), all.tasks.size());
     for (size_t t = 0; t < all.tasks.size(); ++t) {
       const std::vector<data::Example>& examples = all.tasks[t].examples;

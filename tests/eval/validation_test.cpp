@@ -15,7 +15,7 @@ namespace {
 const std::string kGolden = std::string(FLANMOE_SOURCE_DIR) + "/tests/golden/t5-v1_1-tiny";
 
 Suite make_suite() {
-  Suite suite = open_suite("builtin:seen", 3, 4);
+  Suite suite = open_suite("builtin:seen", {.seed = 3, .num_examples = 4});
   suite.tasks.resize(12);
   return suite;
 }

@@ -46,18 +46,21 @@ class EvaluateStage final : public SuitesStage {
   void measure(const model::LoadedModel& loaded, const eval::Suite& suite, const std::string& spec,
                size_t, StageRun& run) const override {
     make_folders(run.run_folder + "/eval");
-    const auto result = eval::evaluate(loaded, suite, config_.options,
-                                       train::find_compute_dtype(config_.precision));
+    const std::string stem = "eval/" + name() + "." + unique_slug(spec, run), path = stem + ".json",
+                      examples = stem + ".examples.jsonl";
+    const auto result =
+        eval::evaluate(loaded, suite, config_.options, train::find_compute_dtype(config_.precision),
+                       run.run_folder + "/" + examples);
     log::info("[study] {}: {} {:.1f} % over {} tasks (chance {:.1f} %){}", name(),
               title_of_spec(spec), 100 * result.mean, result.tasks.size(), 100 * result.mean_chance,
               result.scores_templates ? fmt::format("; mean of medians over templates {:.1f} %",
                                                     100 * result.median_mean)
                                       : "");
-    const std::string path = "eval/" + name() + "." + unique_slug(spec, run) + ".json";
     write_file_atomically(
         run.run_folder + "/" + path,
         eval::to_json(result, to_json(to_config_node(config_.options))).dump(1) + "\n");
     run.add_output(path);
+    run.add_output(examples);
     run.record->suites.push_back({spec, title_of_spec(spec), path, find_easy_tasks(spec, suite)});
   }
 

@@ -13,6 +13,7 @@ namespace flanmoe::study {
 struct SuitesConfig : CommonConfig {
   std::string model;
   std::string data;
+  std::string data_folder = ".";
   int64_t num_examples = 100;
   train::Precision precision = train::Precision::Float32;
   eval::Config options;
@@ -21,6 +22,7 @@ struct SuitesConfig : CommonConfig {
     visit_common(v);
     v("model", model, "a stage or a folder; empty: model.path");
     v("data", data, "suites, separated by commas; empty: eval.data");
+    v("data_folder", data_folder, "that the files of named suites lie below");
     v("num_examples", num_examples, "examples a task of generated suites");
     v("precision", precision, "of compute: float32 or bfloat16");
     v("options", options,
@@ -32,7 +34,8 @@ class SuitesStage : public Stage {
  public:
   using Stage::Stage;
   std::vector<StageInput> inputs() const override { return {model_}; }
-  std::vector<DataInput> data() const override { return data_; }
+  // The suites, and the files of those that are named.
+  std::vector<DataInput> data() const override;
   void check() const override;
   // Loads the input model, measures it on every suite, and fills in the record.
   void run(StageRun& run) const override;
@@ -51,7 +54,7 @@ class SuitesStage : public Stage {
 
  private:
   StageInput model_;
-  std::vector<DataInput> data_;
+  std::vector<DataInput> suites_;
 };
 
 }  // namespace flanmoe::study

@@ -58,7 +58,8 @@ Draw make_task_draw(const TaskSplit& split, uint64_t seed, const text::Tokenizer
 
 eval::Suite make_validation_suite(const TaskSplit& split, const std::string& specs,
                                   int64_t num_validation, uint64_t seed) {
-  if (split.source->size() < 0) return eval::open_suite(specs, seed, num_validation);
+  if (split.source->size() < 0)
+    return eval::open_suite(specs, {.seed = seed, .num_examples = num_validation});
   eval::Task task{.name = split.source->task(), .cluster = split.source->cluster()};
   for (const uint64_t index : split.validation) task.examples.push_back(split.source->get(index));
   return {.name = specs, .tasks = {task}};

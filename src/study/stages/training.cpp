@@ -74,7 +74,7 @@ std::vector<eval::ValidationExample> TrainingStage::make_validation_examples(
 
 void TrainingStage::check_validation() const {
   for (const std::string& spec : split_specs(training().validation))
-    if (is_builtin(spec)) eval::open_suite(spec, 0, 1);
+    if (is_builtin(spec)) eval::open_suite(spec, {.num_examples = 1});
 }
 
 std::vector<StageInput> TrainingStage::inputs() const {

@@ -14,11 +14,12 @@ std::vector<eval::ValidationExample> load_validation_examples(const std::string&
   std::string joined;  // without the blanks that a list may have
   for (const std::string& spec : data::split_specs(specs))
     joined += (joined.empty() ? "" : ",") + spec;
-  return eval::make_validation_examples(eval::open_suite(joined, seed, num_examples), tokenizer,
-                                        {.max_examples = num_examples,
-                                         .input_length = config.batch.input_length,
-                                         .target_length = config.batch.target_length,
-                                         .seed = seed});
+  return eval::make_validation_examples(
+      eval::open_suite(joined, {.seed = seed, .num_examples = num_examples}), tokenizer,
+      {.max_examples = num_examples,
+       .input_length = config.batch.input_length,
+       .target_length = config.batch.target_length,
+       .seed = seed});
 }
 
 std::vector<eval::ValidationExample> take_validation_examples(const Draw& draw,

@@ -1,0 +1,24 @@
+// `flanmoe eval --normalised-average A.json ...`: one number for evaluations that are there.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "options.h"
+
+namespace flanmoe::apps {
+
+struct AverageEvaluations {
+  std::vector<std::string> files;
+  bool allows_missing = false;
+
+  // --normalised-average and --allow-missing.
+  void add_to(Options& options);
+  bool is_given() const { return !files.empty(); }
+  // Prints the average and its components, or with is_json its document, which goes to the file
+  // `out` too, unless that is "".
+  void run(uint64_t seed, bool is_json, const std::string& out) const;
+};
+
+}  // namespace flanmoe::apps

@@ -1,0 +1,23 @@
+// Exemplars of a file: ours, or as benchmarks publish them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/example.h"
+#include "eval/protocol.h"
+
+namespace flanmoe::eval {
+
+struct FoundExemplars {
+  std::vector<data::Example> exemplars;  // in the order of the file; inputs and targets are set
+  std::string description;               // the text before them, or ""
+};
+
+// Those of the task `name` in `protocol.exemplars`, whose path is `path` as it lies on disk. A text
+// is cut into exemplars by the protocol's layout. Throws NotFound naming file and key with the
+// nearest one, CorruptFile where something of another form stands there.
+FoundExemplars read_exemplars(const std::string& path, const Protocol& protocol,
+                              const std::string& name);
+
+}  // namespace flanmoe::eval

@@ -1,0 +1,331 @@
+#include "eval/suite_file.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/nearest.h"
+#include "data/prompts/prompts.h"
+#include "data/source.h"
+#include "eval/builtin_tasks.h"
+#include "eval/exemplar_file.h"
+#include "eval/prompt.h"
+#include "eval/shipped_suites.h"
+
+namespace flanmoe::eval {
+namespace {
+
+struct TaskGroup {
+  std::string path;
+  std::vector<std::string> names;
+  std::string split, category, rename;
+  std::map<std::string, std::string> fields;
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("path", path, "file below the data folder, or builtin:NAME");
+    v("names", names, "tasks of the file; empty: all");
+    v("split", split, "only examples of this split; empty: all");
+    v("category", category, "in place of the examples' cluster");
+    v("rename", rename, "another name for its one task");
+    v("fields", fields,
+      "raw fields that templates want = where an example has them: inputs, targets, choices, "
+      "choices.0, ..., answer_index, or answer_number, which counts from 1");
+  }
+};
+
+struct Header {
+  std::string name, description, how_to_get;
+  bool scores_templates = false;
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("name", name, "of the suite");
+    v("description", description, "what it is");
+    v("how_to_get", how_to_get, "where its files come from");
+    v("scores_templates", scores_templates, "accuracy a template, and the median over templates");
+  }
+};
+
+// The entry, taken out of the table.
+ConfigNode take(ConfigNode& table, const std::string& key, ConfigNode::Kind kind) {
+  ConfigNode found;
+  found.kind = kind;
+  found.where = table.where;
+  for (size_t i = 0; i < table.entries.size(); ++i)
+    if (table.entries[i].first == key) {
+      found = table.entries[i].second;
+      if (found.kind != kind)
+        fail(ErrorCode::InvalidConfig, "{}: '{}' is a {}, expected a {}", found.where, key,
+             to_string(found.kind), to_string(kind));
+      table.entries.erase(table.entries.begin() + static_cast<ptrdiff_t>(i));
+      break;
+    }
+  return found;
+}
+
+std::vector<std::string> names_of(const ConfigNode& table) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : table.entries) names.push_back(name);
+  return names;
+}
+
+// The table of the variant in `variants`, or nothing where a group has none of its own.
+void merge_variant(ConfigNode& protocol, const ConfigNode& variants, const std::string& variant) {
+  if (const ConfigNode* own = variants.find(variant)) merge_into(protocol, *own);
+}
+
+class Opener {
+ public:
+  Opener(const Header& header, const SuiteOptions& options, Suite& suite)
+      : header_(header), options_(options), suite_(suite) {}
+
+  void open(const TaskGroup& group, const Protocol& protocol, const std::string& where) {
+    if (group.path.empty())
+      fail(ErrorCode::InvalidConfig, "{}: 'path' is missing in [[tasks]]", where);
+    std::vector<Task> tasks;
+    if (group.path.starts_with("builtin:")) {
+      tasks = open_builtin(group.path.substr(8), options_);
+    } else {
+      const std::string path = place(group.path);
+      if (!is_file(path) && !is_folder(path)) return miss(group, path);
+      data::SourceConfig config;
+      config.path = path;
+      config.is_raw = true;  // a line without a target is named when it is asked
+      std::vector<std::string> known;
+      for (const auto& source : data::open_sources(config, 0)) {
+        known.push_back(source->task());
+        if (!group.names.empty() &&
+            std::find(group.names.begin(), group.names.end(), source->task()) == group.names.end())
+          continue;
+        Task task;
+        task.name = source->task();
+        task.cluster = source->cluster();
+        for (int64_t i = 0; i < source->size(); ++i) {
+          data::Example example = source->get(static_cast<uint64_t>(i));
+          if (!group.split.empty() && example.split != group.split) continue;
+          add_fields(group, example, where);
+          task.examples.push_back(std::move(example));
+        }
+        tasks.push_back(std::move(task));
+      }
+      check_names(group, tasks, known, path, where);
+    }
+    for (Task& task : tasks) {
+      if (!group.category.empty()) task.cluster = group.category;
+      task.protocol = protocol;
+      if (protocol.chance) task.chance = *protocol.chance;
+      describe(task, fill_task(protocol.description, protocol, task.name));
+      if (!protocol.exemplars.path.empty() && protocol.num_shots > 0 && !add_exemplars(task))
+        continue;
+      if (!protocol.prompts.empty() && !render(task)) continue;
+      if (!group.rename.empty()) task.name = group.rename;
+      suite_.tasks.push_back(std::move(task));
+    }
+  }
+
+ private:
+  std::string place(const std::string& path) const {
+    return path.starts_with("/") ? path : options_.data_folder + "/" + path;
+  }
+
+  void miss(const std::string& name, const std::string& path) {
+    std::string reason = path + " is not there";
+    if (!header_.how_to_get.empty()) reason += "; how to get it: " + header_.how_to_get;
+    suite_.missing.push_back({name, reason});
+  }
+  void miss(const TaskGroup& group, const std::string& path) {
+    if (!group.rename.empty()) return miss(group.rename, path);
+    for (const std::string& name : group.names) miss(name, path);
+    if (group.names.empty()) miss(group.path, path);
+  }
+
+  static void add_fields(const TaskGroup& group, data::Example& example, const std::string& where) {
+    for (const auto& [name, source] : group.fields) {
+      Json& field = example.fields[name];
+      if (source == "inputs") {
+        field = example.inputs;
+      } else if (source == "targets") {
+        field = example.targets;
+      } else if (source == "choices") {
+        field = example.choices;
+      } else if (source == "answer_index") {
+        field = right_choice(example);
+      } else if (source == "answer_number") {
+        field = std::to_string(right_choice(example) + 1);
+      } else if (source.starts_with("choices.")) {
+        const size_t index = static_cast<size_t>(std::atoi(source.c_str() + 8));
+        if (index >= example.choices.size())
+          fail(ErrorCode::InvalidArgument, "[eval] {}: {} for the field '{}', but there are {}",
+               example.where, source, name, example.choices.size());
+        field = example.choices[index];
+      } else {
+        fail(ErrorCode::InvalidConfig, "{}: '{}' is nothing that the field '{}' could be{}", where,
+             source, name,
+             suggestion(source, {"inputs", "targets", "choices", "answer_index", "answer_number"}));
+      }
+    }
+  }
+
+  static void check_names(const TaskGroup& group, const std::vector<Task>& tasks,
+                          const std::vector<std::string>& known, const std::string& path,
+                          const std::string& where) {
+    for (const std::string& name : group.names)
+      if (std::find(known.begin(), known.end(), name) == known.end())
+        fail(ErrorCode::NotFound, "{}: {} has no task '{}'{}", where, path, name,
+             suggestion(name, known));
+    for (const Task& task : tasks)
+      if (task.examples.empty())
+        fail(ErrorCode::NotFound, "{}: {} has no example of the task '{}' with split = '{}'", where,
+             path, task.name, group.split);
+    if (!group.rename.empty() && tasks.size() != 1)
+      fail(ErrorCode::InvalidConfig, "{}: 'rename' is for one task, and here are {}", where,
+           tasks.size());
+  }
+
+  // Its braces are not fields.
+  static void describe(Task& task, const std::string& description) {
+    if (description.empty()) return;
+    std::string text;
+    for (const char c : description)
+      text += std::string(c == '{' || c == '}' ? size_t{2} : size_t{1}, c);
+    std::string& pattern = task.protocol.layout.input_pattern;
+    pattern = text + "\n\n" + pattern;
+  }
+  static std::string fill_task(std::string text, const Protocol& protocol, std::string name) {
+    if (name.starts_with(protocol.task_prefix)) name.erase(0, protocol.task_prefix.size());
+    std::replace(name.begin(), name.end(), '_', ' ');
+    if (const size_t hole = text.find("{task}"); hole != std::string::npos)
+      text.replace(hole, 6, name);
+    return text;
+  }
+
+  bool add_exemplars(Task& task) {
+    const std::string path = place(task.protocol.exemplars.path);
+    if (!is_file(path) && !is_folder(path)) {
+      miss(task.name, path);
+      return false;
+    }
+    FoundExemplars found = read_exemplars(path, task.protocol, task.name);
+    task.exemplars = std::move(found.exemplars);
+    describe(task, found.description);
+    return true;
+  }
+
+  // Every example with every template of the original task, one template after the other.
+  bool render(Task& task) {
+    const std::string path = place(task.protocol.prompts);
+    if (!is_file(path) && !is_folder(path)) {
+      miss(task.name, path);
+      return false;
+    }
+    const std::string& name =
+        task.protocol.prompt_task.empty() ? task.name : task.protocol.prompt_task;
+    std::vector<data::Example> rendered;
+    for (const auto& prompt : prompts_.open(path, name)) {
+      if (!prompt->traits().is_original_task) continue;
+      // a template that wants a column that these files have not is missing, not wrong
+      try {
+        (void)prompt->render(task.examples.front(), RandomKey(0, RandomPurpose::Template));
+      } catch (const Error& error) {
+        if (error.code() != ErrorCode::NotFound) throw;
+        suite_.missing.push_back({task.name + ", template '" + prompt->name() + "'", error.what()});
+        continue;
+      }
+      for (size_t i = 0; i < task.examples.size(); ++i) {
+        const RandomKey key =
+            RandomKey(options_.seed, RandomPurpose::Template).fold("eval").fold(task.name).fold(i);
+        if (auto example = prompt->render(task.examples[i], key)) {
+          example->template_name = prompt->name();
+          rendered.push_back(std::move(*example));
+        }
+      }
+    }
+    if (rendered.empty())
+      fail(ErrorCode::InvalidConfig, "[eval] no template of {} for '{}' applies to '{}'", path,
+           name, task.name);
+    task.examples = std::move(rendered);
+    return true;
+  }
+
+  const Header& header_;
+  const SuiteOptions& options_;
+  Suite& suite_;
+  data::PromptFiles prompts_;
+};
+
+}  // namespace
+
+Suite open_suite_file(const ConfigNode& file, const std::string& variant,
+                      const SuiteOptions& options) {
+  ConfigNode rest = file;
+  const ConfigNode protocol = take(rest, "protocol", ConfigNode::Kind::Table),
+                   variants = take(rest, "variants", ConfigNode::Kind::Table);
+  ConfigNode groups = take(rest, "tasks", ConfigNode::Kind::Array);
+  Header header;
+  parse_config(rest, "", header);
+  const std::vector<std::string> known = names_of(variants);
+  const std::string chosen = variant.empty() && !known.empty() ? known.front() : variant;
+  if (!chosen.empty() && std::find(known.begin(), known.end(), chosen) == known.end())
+    fail(ErrorCode::NotFound, "[eval] the suite '{}' has no variant '{}'{}", header.name, chosen,
+         suggestion(chosen, known));
+  if (groups.elements.empty())
+    fail(ErrorCode::InvalidConfig, "{}: a suite needs [[tasks]]", file.where);
+
+  Suite suite;
+  suite.name = chosen.empty() ? header.name : header.name + ":" + chosen;
+  suite.scores_templates = header.scores_templates;
+  Opener opener(header, options, suite);
+  for (size_t i = 0; i < groups.elements.size(); ++i) {
+    ConfigNode table = groups.elements[i];
+    ConfigNode own = take(table, "protocol", ConfigNode::Kind::Table),
+               own_variants = take(table, "variants", ConfigNode::Kind::Table);
+    for (const std::string& name : names_of(own_variants))
+      if (std::find(known.begin(), known.end(), name) == known.end())
+        fail(ErrorCode::InvalidConfig, "{}: no variant '{}'{}", own_variants.where, name,
+             suggestion(name, known));
+    ConfigNode merged = protocol;
+    merge_variant(merged, variants, chosen);
+    merge_into(merged, own);
+    merge_variant(merged, own_variants, chosen);
+    const std::string at = "tasks[" + std::to_string(i) + "]";
+    TaskGroup group;
+    parse_config(table, at, group);
+    Protocol parsed;
+    parse_config(merged, at + ".protocol", parsed);
+    opener.open(group, parsed, table.where);
+  }
+  return suite;
+}
+
+std::vector<SuiteInfo> list_suites() {
+  std::vector<SuiteInfo> all;
+  for (const ShippedSuite& shipped : shipped_suites()) {
+    const ConfigNode file = load_shipped_suite(std::string(shipped.name));
+    SuiteInfo info;
+    info.name = shipped.name;
+    if (const ConfigNode* description = file.find("description"))
+      info.description = description->text;
+    if (const ConfigNode* variants = file.find("variants")) info.variants = names_of(*variants);
+    all.push_back(std::move(info));
+  }
+  return all;
+}
+
+bool is_shipped_suite(const std::string& name) {
+  const auto all = shipped_suites();
+  return std::any_of(all.begin(), all.end(),
+                     [&](const ShippedSuite& shipped) { return shipped.name == name; });
+}
+
+ConfigNode load_shipped_suite(const std::string& name) {
+  std::vector<std::string> known;
+  for (const ShippedSuite& shipped : shipped_suites()) {
+    if (shipped.name == name) return parse_toml(shipped.text, "suite " + name);
+    known.emplace_back(shipped.name);
+  }
+  fail(ErrorCode::NotFound, "[eval] no suite '{}'{}", name, suggestion(name, known));
+}
+
+}  // namespace flanmoe::eval
