@@ -15,6 +15,7 @@ Verb add_score(Options options) {
     ModelOptions model;
     std::string input = "-";
     int64_t input_length = 0, max_batch_tokens = 8192;
+    eval::ScoreOptions scoring;
   };
   auto state = std::make_shared<State>();
   state->model.add_to(options, /*has_adapters=*/true);
@@ -22,6 +23,12 @@ Verb add_score(Options options) {
                  "JSONL with inputs and targets, or inputs and choices; - is standard input");
   options.option("input-length", state->input_length, "cut inputs to so many tokens; 0: no limit");
   options.option("max-batch-tokens", state->max_batch_tokens, "padded input tokens a batch");
+  options.flag(
+      "uses-capacity", state->scoring.uses_capacity,
+      "sparse models drop what is above their evaluation capacity (then results can depend "
+      "on the batch)");
+  options.flag("leaves-out-eos", state->scoring.leaves_out_eos,
+               "log-likelihoods without that of </s>, as lm-eval has them");
   state->common.add_to(options, false);
   options.footer(
       "Example:\n  echo '{\"inputs\": \"2 + 2 =\", \"choices\": [\"4\", \"5\"], \"targets\": "
@@ -41,7 +48,6 @@ Verb add_score(Options options) {
             fail(ErrorCode::InvalidArgument, "{}: expected 'targets' or 'choices'", example.where);
           eval::Query query;
           query.adapter = find_adapter(*loaded.model, example.adapter, example.where);
-          query.adapter = find_adapter(*loaded.model, example.adapter, example.where);
           query.input_ids = loaded.tokenizer->encode_with_eos(example.inputs, state->input_length);
           if (example.choices.empty())
             query.target_ids.push_back(loaded.tokenizer->encode_with_eos(example.targets));
@@ -53,7 +59,7 @@ Verb add_score(Options options) {
         /*requires_targets=*/false);
     const auto scores =
         eval::score(*loaded.model, queries, state->common.scalar_type(), state->max_batch_tokens,
-                    nullptr, state->common.is_json ? "" : "score");
+                    nullptr, state->common.is_json ? "" : "score", state->scoring);
     for (size_t i = 0; i < queries.size(); ++i) {
       Json line;
       if (examples[i].choices.empty()) {

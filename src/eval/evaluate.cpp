@@ -100,6 +100,8 @@ Protocol settle(const Protocol& of_suite, const Config& config) {
   if (config.choice_score) protocol.choice_score = *config.choice_score;
   if (config.num_shots) protocol.num_shots = *config.num_shots;
   if (config.max_new_tokens) protocol.max_new_tokens = *config.max_new_tokens;
+  if (config.answer_form) protocol.answer_form = *config.answer_form;
+  if (config.num_beams) protocol.num_beams = *config.num_beams;
   if (config.num_samples) protocol.num_samples = *config.num_samples;
   if (config.leaves_out_eos) protocol.leaves_out_eos = *config.leaves_out_eos;
   return protocol;
@@ -207,8 +209,8 @@ class Evaluation {
         ranked.push_back(i);
       } else {
         outcome.references = find_references(example, protocol.answer_form);
-        generated[fmt::format("{} {} {}", protocol.max_new_tokens, protocol.num_samples,
-                              protocol.temperature)]
+        generated[fmt::format("{} {} {} {}", protocol.max_new_tokens, protocol.num_beams,
+                              protocol.num_samples, protocol.temperature)]
             .push_back(i);
         prompts[i] = std::move(prompt.ids);
       }
@@ -341,6 +343,7 @@ class Evaluation {
     const Protocol& settings = protocol_of(first + members.front());
     generate::Config generation;
     generation.max_new_tokens = settings.max_new_tokens;
+    generation.num_beams = settings.num_beams;
     generation.uses_capacity = config_.uses_capacity;
     if (settings.num_samples > 1) {
       generation.do_sample = true;

@@ -17,7 +17,8 @@ struct Config {
   // In place of what the protocols of the suite say.
   std::optional<Method> method;
   std::optional<ChoiceScore> choice_score;
-  std::optional<int64_t> num_shots, max_new_tokens, num_samples;
+  std::optional<AnswerForm> answer_form;
+  std::optional<int64_t> num_shots, max_new_tokens, num_beams, num_samples;
   std::optional<bool> leaves_out_eos;
   bool uses_capacity = false;
   int64_t max_examples = 0;    // a task; 0: all
@@ -31,8 +32,11 @@ struct Config {
       "rank-classification, generation, or auto: by whether an example has choices; not given: "
       "the suite's");
     v("choice_score", choice_score, "sum, per-token, per-character or pmi; not given: the suite's");
+    v("answer_form", answer_form,
+      "what stands for a choice: text, letter, or auto: as in its target; not given: the suite's");
     v("num_shots", num_shots, "exemplars put before every input; not given: the suite's");
     v("max_new_tokens", max_new_tokens, "longest generated answer; not given: the suite's");
+    v("num_beams", num_beams, "beam search for generated answers; not given: the suite's");
     v("num_samples", num_samples,
       "self-consistency: answers sampled for an example, of which the most frequent counts; not "
       "given: the suite's");

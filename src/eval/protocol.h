@@ -84,6 +84,7 @@ struct Protocol {
   std::string task_prefix, group, description;
   data::FewShotLayout layout;
   int64_t max_new_tokens = 32;
+  int64_t num_beams = 1;
   int64_t num_samples = 1;
   double temperature = 0.7;
   std::string prompts, prompt_task;
@@ -113,8 +114,9 @@ struct Protocol {
     v("example_separator", layout.example_separator, "between exemplars");
     v("input_pattern", layout.input_pattern, "around it all: {inputs}, and fields of the example");
     v("max_new_tokens", max_new_tokens, "longest generated answer in tokens");
+    v("num_beams", num_beams, "beam search for generated answers; 1: greedy");
     v("num_samples", num_samples,
-      "self-consistency: so many answers are sampled, and the most frequent one counts; 1: greedy");
+      "self-consistency: so many answers are sampled, and the most frequent one counts; 1: none");
     v("temperature", temperature, "of samples");
     v("prompts", prompts, "templates that render the raw fields (files as for mixtures)");
     v("prompt_task", prompt_task, "the task in `prompts`; empty: the task's own name");

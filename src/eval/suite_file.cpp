@@ -12,6 +12,8 @@
 #include "data/source.h"
 #include "eval/builtin_tasks.h"
 #include "eval/exemplar_file.h"
+#include "eval/extraction/extraction.h"
+#include "eval/metrics/metric.h"
 #include "eval/prompt.h"
 #include "eval/shipped_suites.h"
 
@@ -74,6 +76,16 @@ std::vector<std::string> names_of(const ConfigNode& table) {
 // The table of the variant in `variants`, or nothing where a group has none of its own.
 void merge_variant(ConfigNode& protocol, const ConfigNode& variants, const std::string& variant) {
   if (const ConfigNode* own = variants.find(variant)) merge_into(protocol, *own);
+}
+
+// Metric and extraction rules, before any file is read.
+void check_names_of(const Protocol& protocol, const std::string& where) {
+  try {
+    if (!protocol.metric.empty()) (void)make_metric(protocol.metric);
+    check_extraction_rules(protocol.extraction);
+  } catch (const Error& error) {
+    fail(error.code(), "{}: {}", where, error.what());
+  }
 }
 
 class Opener {
@@ -294,6 +306,7 @@ Suite open_suite_file(const ConfigNode& file, const std::string& variant,
     parse_config(table, at, group);
     Protocol parsed;
     parse_config(merged, at + ".protocol", parsed);
+    check_names_of(parsed, table.where);
     opener.open(group, parsed, table.where);
   }
   return suite;

@@ -269,6 +269,10 @@ TEST_F(SuiteFile, SaysWhereItIsWrong) {
           "name = 's'\n[protocol]\nmax_new_token = 3\n" + task);
   refused(ErrorCode::InvalidConfig, "expected a table", "name = 's'\nprotocol = 3\n" + task);
   refused(ErrorCode::InvalidConfig, "'path' is missing", "name = 's'\n[[tasks]]\nsplit = 'test'\n");
+  refused(ErrorCode::NotFound, "s.toml:4: [metric] unknown metric 'acuracy'",
+          "name = 's'\n[protocol]\nmetric = 'acuracy'\n" + task);
+  refused(ErrorCode::NotFound, "s.toml:4: [extraction rule] unknown extraction rule 'lettre'",
+          "name = 's'\n[protocol]\nextraction = ['lettre']\n" + task);
   refused(ErrorCode::NotFound, "has no task 'x_rad' (did you mean 'x_red'?)",
           "name = 's'\n" + task + "names = ['x_rad']\n");
   refused(ErrorCode::NotFound, "no example of the task 'x_red' with split = 'train'",
