@@ -2,12 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <fstream>
 #include <functional>
 
 #include "base/json.h"
+#include "eval/outcome.h"
 #include "eval/scoring.h"
 #include "eval/statistics/intervals.h"
 #include "support/expect_error.h"
+#include "support/temporary_folder.h"
 
 namespace flanmoe::eval {
 namespace {
@@ -116,6 +121,103 @@ TEST(Evaluate, TakesTheProtocolAsked) {
   expect_error(ErrorCode::InvalidArgument, "needs choices", [&] {
     evaluate(loaded(), {"s", {make_task("t", {make_example("x", "y")})}}, config, at::kFloat);
   });
+}
+
+std::vector<Outcome> outcomes_of(const model::LoadedModel& model, const Suite& suite,
+                                 const Config& config) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.examples.jsonl";
+  (void)evaluate(model, suite, config, at::kFloat, path);
+  std::vector<Outcome> outcomes;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);)
+    outcomes.push_back(parse_outcome(parse_json(line, path), path));
+  return outcomes;
+}
+
+TEST(Evaluate, ComparesChoicesBySumLengthOrPmi) {
+  const std::vector<std::string> choices = {"yes", "the quiet ladder \xC3\xA9t\xC3\xA9", "no"};
+  const Suite suite{"s", {make_task("t", {make_example(kInput, "no", choices, 2)})}};
+  const auto& tokenizer = *loaded().tokenizer;
+  Query query{tokenizer.encode_with_eos(kInput), {}}, empty{{text::Tokenizer::kEosId}, {}};
+  for (const std::string& choice : choices) {
+    query.target_ids.push_back(tokenizer.encode_with_eos(choice));
+    empty.target_ids.push_back(query.target_ids.back());
+  }
+  const auto sums = score(*loaded().model, {query}, at::kFloat)[0],
+             bare = score(*loaded().model, {query}, at::kFloat, 8192, nullptr, "",
+                          {.leaves_out_eos = true})[0],
+             prior = score(*loaded().model, {empty}, at::kFloat)[0];
+  const double num_characters[] = {3, 20, 2};
+  const auto measure = [&](ChoiceScore how, bool leaves_out_eos = false) {
+    Config config;
+    config.choice_score = how;
+    config.leaves_out_eos = leaves_out_eos;
+    return outcomes_of(loaded(), suite, config).at(0).log_likelihoods;
+  };
+  const auto sum = measure(ChoiceScore::Sum), token = measure(ChoiceScore::PerToken),
+             character = measure(ChoiceScore::PerCharacter), pmi = measure(ChoiceScore::Pmi),
+             left_out = measure(ChoiceScore::Sum, true);
+  for (size_t i = 0; i < choices.size(); ++i) {
+    EXPECT_NEAR(sum[i], sums[i].log_likelihood, 1e-5);
+    EXPECT_NEAR(token[i], sums[i].log_likelihood / static_cast<double>(sums[i].num_tokens), 1e-5);
+    EXPECT_NEAR(character[i], sums[i].log_likelihood / num_characters[i], 1e-5);
+    EXPECT_NEAR(pmi[i], sums[i].log_likelihood - prior[i].log_likelihood, 1e-4);
+    EXPECT_NEAR(left_out[i], bare[i].log_likelihood, 1e-5);
+    EXPECT_GT(std::abs(left_out[i] - sum[i]), 1e-3);
+  }
+}
+
+TEST(Evaluate, TakesTheAnswerThatMostSamplesGive) {
+  Suite suite{"s", {make_task("t", {make_example(kInput, "x"), make_example("copy: word", "y")})}};
+  suite.tasks[0].protocol.temperature = 1.5;
+  Config config;
+  config.num_samples = 7;
+  config.max_new_tokens = 2;
+  const auto first = outcomes_of(loaded(), suite, config),
+             again = outcomes_of(loaded(), suite, config);
+  ASSERT_EQ(first.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(to_json(first[i]), to_json(again[i]));
+    const auto& samples = first[i].samples;
+    ASSERT_EQ(samples.size(), 7u);
+    const auto votes = std::count(samples.begin(), samples.end(), first[i].answer);
+    for (const std::string& sample : samples)
+      EXPECT_LE(std::count(samples.begin(), samples.end(), sample), votes);
+  }
+  EXPECT_NE(first[0].samples, first[1].samples);
+  config.seed = 1;
+  EXPECT_NE(outcomes_of(loaded(), suite, config)[0].samples, first[0].samples);
+}
+
+TEST(Evaluate, RecordsTheExpertsOfASparseModel) {
+  const model::LoadedModel sparse = model::load_model_with_tokenizer(
+      std::string(FLANMOE_SOURCE_DIR) + "/tests/golden/switch-tiny");
+  const Suite suite{"s",
+                    {make_task("t", {make_example(kInput, "no", {"yes", "no"}, 1),
+                                     make_example("copy: word", "word")})}};
+  for (const Outcome& outcome : outcomes_of(sparse, suite, {})) {
+    ASSERT_FALSE(outcome.experts.empty()) << outcome.id;
+    for (const TopExpert& top : outcome.experts) {
+      EXPECT_GE(top.expert, 0);
+      EXPECT_GT(top.share, 0);
+      EXPECT_LE(top.share, 1);
+    }
+  }
+  for (const Outcome& outcome : outcomes_of(loaded(), suite, {}))
+    EXPECT_TRUE(outcome.experts.empty());
+}
+
+TEST(Evaluate, ComparesTextsOrLettersAsAsked) {
+  const Suite suite{"s", {make_task("t", {make_example(kInput, "red", {"red", "blue"}, 0)})}};
+  Config config;
+  config.answer_form = AnswerForm::Letter;
+  const Outcome ranked = outcomes_of(loaded(), suite, config)[0];
+  EXPECT_EQ(ranked.references, std::vector<std::string>{"(A)"});
+  config.method = Method::Generation;
+  EXPECT_EQ(outcomes_of(loaded(), suite, config)[0].references, std::vector<std::string>{"(A)"});
+  config.answer_form = AnswerForm::Text;
+  EXPECT_EQ(outcomes_of(loaded(), suite, config)[0].references, std::vector<std::string>{"red"});
 }
 
 std::vector<data::Example> many_examples(size_t count) {
