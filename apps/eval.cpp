@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <memory>
 
 #include "average_evaluations.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "common.h"
 #include "compare_evaluations.h"
 #include "data/source.h"
@@ -48,14 +46,6 @@ eval::Suite open_suite(const std::string& suite, const std::string& data,
   eval::Suite opened = eval::open_suite(data, options);
   if (!suite.empty()) opened.name = suite;
   return opened;
-}
-
-// A line for every reason.
-void warn_of_missing(const eval::Suite& suite) {
-  std::map<std::string, std::vector<std::string>> by_reason;
-  for (const eval::MissingTask& task : suite.missing) by_reason[task.reason].push_back(task.name);
-  for (const auto& [reason, tasks] : by_reason)
-    log::warn("[eval] missing: {}. {}", fmt::join(tasks, ", "), reason);
 }
 
 std::string examples_path(const std::string& out) {
@@ -152,7 +142,7 @@ Verb add_eval(Options options) {
       fail(ErrorCode::InvalidArgument, "[eval] expected --suite NAME or --data FILE|DIR");
     const eval::Suite suite =
         open_suite(state->suite, state->data, state->config, state->num_examples);
-    warn_of_missing(suite);
+    eval::warn_of_missing(suite);
     const model::LoadedModel loaded = state->model.load_with_tokenizer(state->common);
     const eval::SuiteResult result =
         eval::evaluate(loaded, suite, state->config, state->common.scalar_type(),

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 
 #include "base/error.h"
@@ -45,36 +46,55 @@ std::vector<std::string> task_names(const Evaluations& side) {
   return names;
 }
 
-// One question asked with several templates is one example, whose score is the mean over them: its
-// answers hang together. The n-th example of each template is about the n-th question, as in
-// mean_of_medians, and is named by the id that it has with the first template.
-void merge_templates(TaskResult& task) {
+// One question asked with several templates is one example, whose score is the mean over those it
+// was asked with: its answers hang together. Where ids repeat they name the question; where every
+// prompt has an id of its own and templates have as many examples, the n-th of each template are
+// about one question, as in mean_of_medians, and it is named by the id that it has with the first.
+// Nothing where neither is so.
+std::optional<std::vector<std::string>> name_questions(const TaskResult& task) {
+  if (std::set<std::string>(task.ids.begin(), task.ids.end()).size() < task.ids.size()) {
+    std::set<std::pair<size_t, std::string>> seen;
+    for (size_t i = 0; i < task.template_of.size(); ++i)
+      if (!seen.emplace(task.template_of[i], task.ids[i]).second) return std::nullopt;
+    return task.ids;
+  }
   std::vector<std::vector<size_t>> places(task.templates.size());  // by template, of its examples
   for (size_t i = 0; i < task.template_of.size(); ++i) places[task.template_of[i]].push_back(i);
-  const size_t num_questions = places[0].size();
-  std::vector<double> scores(num_questions, 0.0);
-  std::vector<std::string> ids;
-  for (size_t question = 0; question < num_questions; ++question) {
-    ids.push_back(task.ids[places[0][question]]);
-    for (const auto& of_template : places) scores[question] += task.scores[of_template[question]];
-    scores[question] /= static_cast<double>(places.size());
+  std::vector<std::string> names(task.ids.size());
+  for (const auto& of_template : places) {
+    if (of_template.size() != places[0].size()) return std::nullopt;
+    for (size_t question = 0; question < of_template.size(); ++question)
+      names[of_template[question]] = task.ids[places[0][question]];
   }
-  task.scores = std::move(scores);
-  task.ids = std::move(ids);
+  return names;
 }
 
-bool has_as_many_of_each_template(const TaskResult& task) {
-  return std::all_of(task.templates.begin(), task.templates.end(), [&](const auto& one) {
-    return one.scores.size() == task.templates[0].scores.size();
-  });
+void merge_questions(TaskResult& task, const std::vector<std::string>& names) {
+  std::map<std::string, std::pair<double, double>> of_question;  // sum, number
+  std::vector<std::string> ids;
+  for (size_t i = 0; i < names.size(); ++i) {
+    auto& [sum, count] = of_question[names[i]];
+    if (count == 0) ids.push_back(names[i]);
+    sum += task.scores[i];
+    count += 1;
+  }
+  task.scores.clear();
+  for (const std::string& id : ids)
+    task.scores.push_back(of_question[id].first / of_question[id].second);
+  task.ids = std::move(ids);
 }
 
 Evaluations merge_templates(Evaluations side, std::vector<std::string>& warnings) {
   for (Evaluation& one : side)
     for (TaskResult& task : one.result.tasks) {
+      if (!task.group.empty())
+        warnings.push_back(fmt::format(
+            "'{}' is of the group '{}': means count it as a task of its own, where those of {} "
+            "count a group as one",
+            task.name, task.group, one.path));
       if (task.templates.size() < 2) continue;
-      if (has_as_many_of_each_template(task))
-        merge_templates(task);
+      if (const auto names = name_questions(task))
+        merge_questions(task, *names);
       else
         warnings.push_back(fmt::format(
             "templates of '{}' have other numbers of examples each in {}: taken for so many "

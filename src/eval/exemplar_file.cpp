@@ -54,7 +54,13 @@ std::string without_prefix(const std::string& prefix, const std::string& text) {
     if ((start == 0 || start + kShortest <= prefix.size()) &&
         text.starts_with(std::string_view(prefix).substr(start)))
       return text.substr(prefix.size() - start);
-  return text;
+  // where prefix and text go on with other blanks
+  const size_t end = prefix.find_last_not_of(" \n");
+  if (end == std::string::npos || end + 1 == prefix.size()) return text;
+  const std::string stripped = without_prefix(prefix.substr(0, end + 1), text);
+  return stripped.size() == text.size()
+             ? text
+             : stripped.substr(std::min(stripped.size(), stripped.find_first_not_of(" \n")));
 }
 
 std::string trim_line_ends(std::string text) {

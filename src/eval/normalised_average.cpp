@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/nearest.h"
 #include "eval/statistics/bootstrap.h"
@@ -37,7 +38,7 @@ Sampled normalise_suite(const SuiteResult& result, uint64_t seed) {
     scores.push_back({task.scores});
     sizes[group_of(task)] += 1;
   }
-  const ResampledTasks resampled = hierarchical_bootstrap(scores, seed);
+  const ResampledTasks resampled = hierarchical_bootstrap(scores, seed ^ hash64(result.suite));
   Sampled sampled;
   sampled.suite.suite = result.suite;
   sampled.suite.num_tasks = static_cast<int64_t>(result.tasks.size());

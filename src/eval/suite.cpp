@@ -1,10 +1,15 @@
 #include "eval/suite.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <cstddef>
+#include <map>
 #include <set>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/nearest.h"
 #include "data/source.h"
 #include "eval/builtin_tasks.h"
@@ -69,6 +74,13 @@ Suite open_part(const std::string& part, const SuiteOptions& options) {
 
 }  // namespace
 
+void warn_of_missing(const Suite& suite) {
+  std::map<std::string, std::vector<std::string>> by_reason;
+  for (const MissingTask& task : suite.missing) by_reason[task.reason].push_back(task.name);
+  for (const auto& [reason, tasks] : by_reason)
+    log::warn("[eval] missing: {}. {}", fmt::join(tasks, ", "), reason);
+}
+
 bool is_named_suite(const std::string& part) {
   const Named named = split_variant(part);
   if (named.name == "builtin") return named.variant.empty();
@@ -89,14 +101,13 @@ std::vector<std::string> suite_files(const std::string& part, const std::string&
 Suite open_suite(const std::string& spec, const SuiteOptions& options) {
   Suite suite;
   std::set<std::string> names;
-  for (size_t start = 0; start <= spec.size();) {
-    const size_t end = std::min(spec.find(',', start), spec.size());
-    const std::string part = spec.substr(start, end - start);
-    start = end + 1;
-    if (part.empty())
-      fail(ErrorCode::InvalidArgument,
-           "[eval] the suite '{}' has an empty part, expected names or paths with commas between",
-           spec);
+  const std::vector<std::string> parts = data::split_specs(spec);
+  if (parts.empty() ||
+      std::count(spec.begin(), spec.end(), ',') + 1 != static_cast<std::ptrdiff_t>(parts.size()))
+    fail(ErrorCode::InvalidArgument,
+         "[eval] the suite '{}' has an empty part, expected names or paths with commas between",
+         spec);
+  for (const std::string& part : parts) {
     Suite opened = open_part(part, options);
     suite.name += (suite.name.empty() ? "" : ",") + opened.name;
     suite.scores_templates |= opened.scores_templates;

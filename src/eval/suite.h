@@ -32,6 +32,9 @@ struct Suite {
   bool scores_templates = false;
 };
 
+// A line of warning for every reason why tasks are missing.
+void warn_of_missing(const Suite& suite);
+
 struct SuiteOptions {
   std::string data_folder = ".";  // that the files of suite files lie below
   uint64_t seed = 0;

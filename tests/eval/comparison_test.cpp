@@ -203,7 +203,7 @@ TEST(Comparison, ReadsWhatAnEvaluationWrote) {
 
 // Three templates of 20 questions, answered alike: 20 examples, not 60.
 TEST(Comparison, TemplatesOfAQuestionAreOneExample) {
-  const auto with_templates = [](Evaluation& one, size_t num_right, size_t last) {
+  const auto with_templates = [](Evaluation& one, size_t num_right, bool is_uneven) {
     TaskResult task = make_task("asked", std::vector<double>(60, 0.0), "x");
     task.templates = {{"p", 0, {}}, {"q", 0, {}}, {"r", 0, {}}};
     for (size_t i = 0; i < 60; ++i) {
@@ -211,24 +211,42 @@ TEST(Comparison, TemplatesOfAQuestionAreOneExample) {
       if (i % 20 < num_right) task.scores[i] = 1;
       task.templates[i / 20].scores.push_back(task.scores[i]);
     }
-    for (size_t i = 60; i-- > last;) task.templates[2].scores.pop_back();
+    if (is_uneven) task.template_of.back() = 0;
     one.result.tasks = {task};
   };
   const Comparison comparison = compare_planted([&](Evaluation& a, Evaluation& b) {
-    with_templates(a, 12, 60);
-    with_templates(b, 8, 60);
+    with_templates(a, 12, false);
+    with_templates(b, 8, false);
   });
   EXPECT_EQ(comparison.tasks[0].num_examples, 20);
   EXPECT_NEAR(comparison.tasks[0].difference, 0.2, 1e-12);
   EXPECT_DOUBLE_EQ(comparison.tasks[0].p, 2.0 / 16);
   EXPECT_TRUE(comparison.warnings.empty());
   const Comparison uneven = compare_planted([&](Evaluation& a, Evaluation& b) {
-    with_templates(a, 12, 59);
-    with_templates(b, 8, 59);
+    with_templates(a, 12, true);
+    with_templates(b, 8, true);
   });
   EXPECT_EQ(uneven.tasks[0].num_examples, 60);
   ASSERT_EQ(uneven.warnings.size(), 2u);
   EXPECT_CONTAINS(uneven.warnings[0], "templates of 'asked' have other numbers of examples");
+}
+
+// P3's templates of COPA ask half of the questions each: ids say which.
+TEST(Comparison, QuestionsAreKnownByTheirIdsWhereTemplatesAskOthers) {
+  const auto asked = [](Evaluation& one, double last) {
+    TaskResult task = make_task("asked", {1, 0, 1, 1, last}, "x");
+    task.ids = {"q1", "q2", "q3", "q2", "q3"};
+    task.template_of = {0, 0, 0, 1, 1};
+    task.templates = {{"p", 0, {}}, {"r", 0, {}}};
+    one.result.tasks = {task};
+  };
+  const Comparison comparison = compare_planted([&](Evaluation& a, Evaluation& b) {
+    asked(a, 1);
+    asked(b, 0);
+  });
+  EXPECT_EQ(comparison.tasks[0].num_examples, 3);
+  EXPECT_NEAR(comparison.tasks[0].a, (1 + 0.5 + 1) / 3, 1e-12);
+  EXPECT_NEAR(comparison.tasks[0].b, (1 + 0.5 + 0.5) / 3, 1e-12);
 }
 
 TEST(Comparison, WarnsOfOtherSettingsAndTheSameWeights) {

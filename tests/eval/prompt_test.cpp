@@ -87,6 +87,15 @@ TEST(MakePrompt, DropsExemplarsFromTheFrontThenCutsTheInput) {
   }
 }
 
+TEST(MakePrompt, CountsNoExemplarsWhereThereAreNone) {
+  const auto pool = make_pool(1);
+  data::FewShotLayout layout;
+  layout.inputs_prefix = "Q: ";
+  const Prompt prompt = make_prompt(tokenizer(), layout, {}, pool[0], 2);
+  EXPECT_TRUE(prompt.is_truncated);
+  EXPECT_EQ(prompt.num_dropped_exemplars, 0);
+}
+
 TEST(MakePrompt, FollowsTheLayout) {
   const auto pool = make_pool(2);
   data::FewShotLayout layout;

@@ -163,6 +163,7 @@ TEST_F(Exemplars, MayBeAListOrNumberedObjects) {
   // what the layout puts there is not there twice
   EXPECT_EQ(numbered.exemplars[0].targets, "so");
   EXPECT_EQ(numbered.exemplars[1].inputs, "ten");
+  EXPECT_EQ(read(R"([{"q": "a", "a": "Let's think.\nso"}])", "").exemplars[0].targets, "so");
   EXPECT_EQ(numbered.exemplars[1].targets, "so");
 }
 

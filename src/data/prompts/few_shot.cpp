@@ -36,8 +36,8 @@ size_t prune_exemplars(const text::Tokenizer& tokenizer, const FewShotLayout& la
     const std::string text = compose_few_shot(layout, exemplars, query, first);
     return static_cast<int64_t>(tokenizer.encode(text).size()) <= max_tokens;
   };
-  if (fits(0)) return 0;                    // as most do
-  size_t low = 1, high = exemplars.size();  // fits() is monotone: fewer exemplars, fewer tokens
+  if (exemplars.empty() || fits(0)) return 0;  // as most do
+  size_t low = 1, high = exemplars.size();     // fits() is monotone: fewer exemplars, fewer tokens
   while (low < high) {
     const size_t middle = (low + high) / 2;
     if (fits(middle))

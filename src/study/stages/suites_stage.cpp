@@ -51,6 +51,7 @@ void SuitesStage::run(StageRun& run) const {
                                            .seed = static_cast<uint64_t>(suites().options.seed),
                                            .num_examples = suites().num_examples,
                                            .all_templates = asks_all_templates()});
+    eval::warn_of_missing(suite);
     measure(loaded, suite, suites_[i].spec, i, run);
   }
   run.record->model = make_model_facts(*loaded.model);
