@@ -517,18 +517,15 @@ struct MeanOfTasks {
 MeanOfTasks mean_of_tasks(const std::vector<TaskResult>& tasks,
                           const std::vector<Resamples>& resamples,
                           const std::vector<size_t>& members) {
-  std::map<std::string, double> sizes;  // of groups; a task without one is a group
-  const auto group_of = [&](size_t i) {
-    return tasks[i].group.empty() ? "task " + tasks[i].name : "group " + tasks[i].group;
-  };
-  for (const size_t i : members) sizes[group_of(i)] += 1;
+  std::vector<const TaskResult*> chosen;
+  for (const size_t i : members) chosen.push_back(&tasks[i]);
+  const std::vector<double> weights = weights_in_mean(chosen);
   MeanOfTasks mean;
   Resamples means(static_cast<size_t>(kResamples), 0.0);
-  for (const size_t i : members) {
-    const double weight = 1 / (sizes[group_of(i)] * static_cast<double>(sizes.size()));
-    mean.value += tasks[i].value * weight;
-    mean.chance += tasks[i].chance * weight;
-    for (size_t r = 0; r < means.size(); ++r) means[r] += resamples[i][r] * weight;
+  for (size_t m = 0; m < members.size(); ++m) {
+    mean.value += chosen[m]->value * weights[m];
+    mean.chance += chosen[m]->chance * weights[m];
+    for (size_t r = 0; r < means.size(); ++r) means[r] += resamples[members[m]][r] * weights[m];
   }
   mean.interval = percentile_interval(std::move(means));
   if (mean.interval.low < mean.interval.high) return mean;

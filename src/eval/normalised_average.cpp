@@ -27,17 +27,15 @@ double normalise(double value, double chance) {
 
 Sampled normalise_suite(const SuiteResult& result, uint64_t seed) {
   SeededScores scores;
-  std::map<std::string, double> sizes;  // of groups
-  const auto group_of = [](const TaskResult& task) {
-    return task.group.empty() ? "task " + task.name : "group " + task.group;
-  };
+  std::vector<const TaskResult*> tasks;
   for (const TaskResult& task : result.tasks) {
     if (task.chance >= 1)
       fail(ErrorCode::InvalidArgument, "[eval] the chance of {} in {} is {}, expected less than 1",
            task.name, result.suite, task.chance);
     scores.push_back({task.scores});
-    sizes[group_of(task)] += 1;
+    tasks.push_back(&task);
   }
+  const std::vector<double> weights = weights_in_mean(tasks);
   const ResampledTasks resampled = hierarchical_bootstrap(scores, seed ^ hash64(result.suite));
   Sampled sampled;
   sampled.suite.suite = result.suite;
@@ -45,10 +43,9 @@ Sampled normalise_suite(const SuiteResult& result, uint64_t seed) {
   sampled.resamples.assign(resampled.resampled.front().size(), 0.0);
   for (size_t t = 0; t < result.tasks.size(); ++t) {
     const TaskResult& task = result.tasks[t];
-    const double weight = 1 / (sizes[group_of(task)] * static_cast<double>(sizes.size()));
-    sampled.suite.value += weight * normalise(task.value, task.chance);
+    sampled.suite.value += weights[t] * normalise(task.value, task.chance);
     for (size_t r = 0; r < sampled.resamples.size(); ++r)
-      sampled.resamples[r] += weight * normalise(resampled.resampled[t][r], task.chance);
+      sampled.resamples[r] += weights[t] * normalise(resampled.resampled[t][r], task.chance);
   }
   sampled.suite.ci95 = percentile_interval(sampled.resamples);
   for (const MissingResult& task : result.missing) sampled.suite.missing.push_back(task.task);

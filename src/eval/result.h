@@ -31,6 +31,9 @@ struct TaskResult {
   std::vector<size_t> template_of;        // per example, which of them
   double template_median = 0, template_mean = 0;
 };
+// What each of these tasks counts in their mean, where those of one group count as one; sums to 1.
+std::vector<double> weights_in_mean(const std::vector<const TaskResult*>& tasks);
+
 // The mean over the tasks of one cluster.
 struct CategoryResult {
   std::string name;
